@@ -1,0 +1,47 @@
+import { domainToASCII } from "node:url";
+import { z } from "zod";
+
+/** An app's name: also a directory name and a DNS label. */
+export const AppName = z
+  .string()
+  .regex(
+    /^[a-z][a-z0-9-]{0,62}$/,
+    "an app name is 1 to 63 characters of a-z, 0-9 and -, and starts with a letter",
+  );
+
+const label = /^(?!-)[a-z0-9_-]{1,63}(?<!-)$/;
+
+/** Lower-cased DNS name without a final dot, IDNA in its ASCII form; null when it is none. `*.` may come first. */
+export function normalizeHostname(text: string): string | null {
+  const lower = text.trim().toLowerCase().replace(/\.$/, "");
+  const wildcard = lower.startsWith("*.");
+  const name = domainToASCII(wildcard ? lower.slice(2) : lower);
+  if (name === "" || name.length > 253 || !name.split(".").every((part) => label.test(part))) return null;
+  return wildcard ? `*.${name}` : name;
+}
+
+/** A hostname as a user writes it, in; as it is stored and compared, out. */
+export const Hostname = z.string().transform((text, context) => {
+  const name = normalizeHostname(text);
+  if (name !== null) return name;
+  context.addIssue({ code: "custom", message: `"${text}" is not a DNS hostname` });
+  return z.NEVER;
+});
+
+/** The user and group that an app runs as, when Maestro may choose (when it is root). */
+export const AppUser = z.object({ uid: z.int().min(1), gid: z.int().min(1) });
+export type AppUser = z.infer<typeof AppUser>;
+
+/** What is wanted of an app: one file under state/apps/. What actually runs is never written here. */
+export const App = z.object({
+  v: z.literal(1),
+  name: AppName,
+  hostnames: z.array(z.string()),
+  user: AppUser.nullable(),
+  /** The number of the release that is wanted; null before the first one that was ready. */
+  release: z.int().min(1).nullable(),
+  /** Instances by process type. */
+  scale: z.record(z.string(), z.int().min(0)).default({}),
+  stopped: z.boolean().default(false),
+});
+export type App = z.infer<typeof App>;

@@ -1,0 +1,71 @@
+import type { AppUser } from "./app.ts";
+import type { Readiness, Start } from "./release.ts";
+
+export type InstanceState = "starting" | "serving" | "draining" | "stopping" | "stopped";
+
+/** What happens to an instance, and what it then is. A pair that is not here cannot happen. */
+const transitions = {
+  starting: { ready: "serving", failed: "stopping", exited: "stopped" },
+  serving: { replaced: "draining", exited: "stopped" },
+  draining: { drained: "stopping", exited: "stopped" },
+  stopping: { exited: "stopped" },
+  stopped: {},
+} as const satisfies Record<InstanceState, Partial<Record<InstanceEvent, InstanceState>>>;
+
+export type InstanceEvent = "ready" | "failed" | "replaced" | "drained" | "exited";
+
+export function nextState(state: InstanceState, event: InstanceEvent): InstanceState {
+  const next: InstanceState | undefined = (
+    transitions[state] as Partial<Record<InstanceEvent, InstanceState>>
+  )[event];
+  if (next === undefined) throw new Error(`an instance that is ${state} cannot be ${event}`);
+  return next;
+}
+
+/** How a process ended: its exit code, or the signal that ended it. Both null: it ended and nobody saw how. */
+export type Exit = { code: number | null; signal: NodeJS.Signals | null };
+
+/** All that is needed to start one instance. Paths are absolute. */
+export type LaunchSpec = {
+  app: string;
+  /** Unique among all instances that ever ran here: "hello.web.1.m5x2k9". Names its directory under run/. */
+  key: string;
+  /** What people see: process type and ordinal, "web.1". */
+  id: string;
+  release: number;
+  /** The directory of the release: the app's working directory. */
+  directory: string;
+  start: Start;
+  /** Null for process types that serve no traffic. */
+  port: number | null;
+  /** The app's own environment: config over app.json's defaults. Maestro's variables are added by launch. */
+  env: Readonly<Record<string, string>>;
+  user: AppUser | null;
+  /** Where its run files are kept: <home>/run/instances/KEY. */
+  runDirectory: string;
+  /** Files opened O_APPEND for its output. */
+  output: { stdout: string; stderr: string };
+};
+
+/** An instance that has been started, by this controller or an earlier one. */
+export type RunningInstance = {
+  key: string;
+  pid: number;
+  /** Field 22 of /proc/PID/stat: clock ticks since boot. With the pid it names a process for good. */
+  startTime: string;
+  /** Resolves once, when the process has ended. Never rejects. */
+  exited: Promise<Exit>;
+};
+
+/** Where traffic for an instance goes. */
+export type Address = { host: "127.0.0.1" | "::1"; port: number };
+
+export type ReadyQuestion = {
+  instance: RunningInstance;
+  port: number;
+  readiness: Readiness;
+  /** The Host header of the check. */
+  hostname: string;
+  timeoutMs: number;
+  user: AppUser | null;
+};

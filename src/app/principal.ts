@@ -1,0 +1,12 @@
+/** Who is calling: settled once for a session on a door, and checked against the access that an operation needs. */
+export type Principal =
+  | { kind: "admin"; via: "unix" | "loopback" | "token" }
+  | { kind: "key"; name: string; apps: readonly string[] };
+
+/** `admin`: all of Maestro. `app`: the app that the input names. */
+export type Access = "admin" | "app";
+
+export function mayCall(principal: Principal, access: Access, app: string | undefined): boolean {
+  if (principal.kind === "admin") return true;
+  return access === "app" && app !== undefined && principal.apps.includes(app);
+}

@@ -1,0 +1,58 @@
+import { z } from "zod";
+import { AppName } from "./app.ts";
+
+/** How a process of an app is started. */
+export const Start = z.discriminatedUnion("kind", [
+  /** A line for the shell, from a Procfile or package.json's scripts. */
+  z.object({ kind: z.literal("line"), line: z.string().min(1) }),
+  /** A program for Node, relative to the release. */
+  z.object({ kind: z.literal("node"), file: z.string().min(1) }),
+  /** The form of 2012: `node apprunner.js --name NAME --port PORT`. */
+  z.object({ kind: z.literal("apprunner") }),
+  /** Static files, served by Maestro's own small server inside the app's sandbox. */
+  z.object({ kind: z.literal("static") }),
+]);
+export type Start = z.infer<typeof Start>;
+
+/**
+ * When an instance counts as ready. `health`: the path answers 2xx or 3xx. `http`: it answers with a status below
+ * 500. `port`: the port accepts a connection, no more (the form of 2012).
+ */
+export const Readiness = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("health"), path: z.string().startsWith("/") }),
+  z.object({ kind: z.literal("http"), path: z.string().startsWith("/") }),
+  z.object({ kind: z.literal("port") }),
+]);
+export type Readiness = z.infer<typeof Readiness>;
+
+/** What a release says of itself: found in its files once, when it is made. */
+export const ReleasePlan = z.object({
+  /** Where the start lines come from, for people: "Procfile", "package.json scripts.start", "app.js", … */
+  source: z.string(),
+  processes: z.record(z.string(), Start),
+  ready: Readiness,
+  /** Defaults from app.json; the app's own config goes above them. */
+  env: z.record(z.string(), z.string()),
+  /** Instances by process type that app.json's `formation` asks for. */
+  formation: z.record(z.string(), z.int().min(0)),
+  /** Hostnames that app.json's `maestro.hostnames` asks for. */
+  hostnames: z.array(z.string()),
+  /** What was read but is not acted on, in sentences for the person who deploys. */
+  notes: z.array(z.string()),
+});
+export type ReleasePlan = z.infer<typeof ReleasePlan>;
+
+/** An immutable release: state/releases/APP/vN.json; its files lie in apps/APP/releases/vN/. */
+export const Release = z.object({
+  v: z.literal(1),
+  app: AppName,
+  number: z.int().min(1),
+  /** SHA-256 over the paths, modes and contents of all its files, in hex. */
+  checksum: z.string(),
+  files: z.int().min(0),
+  bytes: z.int().min(0),
+  /** ISO 8601. */
+  createdAt: z.string(),
+  plan: ReleasePlan,
+});
+export type Release = z.infer<typeof Release>;

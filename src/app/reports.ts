@@ -1,0 +1,106 @@
+import { z } from "zod";
+
+/** What Maestro answers about itself and its apps: the outputs of the operations, and what `--json` prints. */
+
+/** Whether one dimension of isolation holds for an instance, and by what. */
+export const Isolation = z.object({
+  level: z.enum(["process", "none"]),
+  /** Each by itself, true only where it was established: files, processes, user, network, memory, cpu, system calls. */
+  holds: z.record(z.string(), z.boolean()),
+  /** Why what does not hold does not, in sentences. */
+  notes: z.array(z.string()),
+});
+export type Isolation = z.infer<typeof Isolation>;
+
+export const InstanceReport = z.object({
+  app: z.string(),
+  /** "web.1" */
+  instance: z.string(),
+  key: z.string(),
+  release: z.int(),
+  state: z.enum(["starting", "serving", "draining", "stopping", "stopped"]),
+  port: z.int().nullable(),
+  pid: z.int(),
+  /** ISO 8601. */
+  startedAt: z.string(),
+  user: z.string(),
+  inFlight: z.object({ requests: z.int(), streams: z.int() }),
+});
+export type InstanceReport = z.infer<typeof InstanceReport>;
+
+/**
+ * `serving`, `starting` (also while one that died is started again), `failing` (it keeps dying), `stopped`,
+ * `empty` (registered, nothing deployed yet), `broken` (its registry file does not parse).
+ */
+export const AppState = z.enum(["serving", "starting", "failing", "stopped", "empty", "broken"]);
+
+export const AppReport = z.object({
+  app: z.string(),
+  hostnames: z.array(z.string()),
+  urls: z.array(z.string()),
+  release: z.int().nullable(),
+  state: AppState,
+  instances: z.int(),
+  /** For `failing` and `broken`: what happened, and what to do. */
+  problem: z.string().optional(),
+  /** For `failing`: the last lines of its output. */
+  lastWords: z.array(z.string()).optional(),
+});
+export type AppReport = z.infer<typeof AppReport>;
+
+export const StatusReport = z.object({
+  version: z.string(),
+  node: z.string(),
+  pid: z.int(),
+  home: z.string(),
+  startedAt: z.string(),
+  http: z.array(z.string()),
+  rpc: z.string(),
+  workers: z.array(
+    z.object({ pid: z.int(), connections: z.int(), requests: z.int(), problem: z.string().optional() }),
+  ),
+  isolation: Isolation,
+  apps: z.array(AppReport),
+});
+export type StatusReport = z.infer<typeof StatusReport>;
+
+export const DeployReport = z.object({
+  app: z.string(),
+  hostnames: z.array(z.string()),
+  release: z.int(),
+  instances: z.array(z.object({ id: z.string(), port: z.int().nullable(), pid: z.int() })),
+  tookMs: z.int(),
+  urls: z.array(z.string()),
+  /** What was read in the app's files but is not acted on. */
+  notes: z.array(z.string()),
+});
+export type DeployReport = z.infer<typeof DeployReport>;
+
+/** What `onProgress` receives while a deploy goes on. `tookMs` is there when the step has ended. */
+export const DeployProgress = z.object({
+  step: z.enum(["check", "release", "start", "ready", "switch", "drain", "stop"]),
+  state: z.enum(["began", "done"]),
+  detail: z.string().optional(),
+  tookMs: z.int().optional(),
+});
+export type DeployProgress = z.infer<typeof DeployProgress>;
+
+export const LogLine = z.object({
+  instance: z.string(),
+  release: z.int(),
+  stream: z.enum(["stdout", "stderr"]),
+  text: z.string(),
+  /** ISO 8601, when Maestro saw the line; absent for lines older than that. */
+  at: z.string().optional(),
+});
+export type LogLine = z.infer<typeof LogLine>;
+
+export const DoctorCheck = z.object({
+  name: z.string(),
+  found: z.boolean(),
+  /** What was found, or what is missing. */
+  detail: z.string(),
+  /** What its absence costs, and how to get it. */
+  advice: z.string().optional(),
+});
+export type DoctorCheck = z.infer<typeof DoctorCheck>;

@@ -1,0 +1,29 @@
+import { z } from "zod";
+
+/**
+ * What the apprunner chain leaves in `run/instances/KEY/` for whichever controller looks. Every file is complete
+ * or absent (written under a temporary name, then renamed).
+ */
+export const instanceFiles = {
+  /** JSON `InstanceRecord`, written by the controller before the start. */
+  record: "instance.json",
+  /** "PID STARTTIME\n", written by the shim. */
+  process: "process",
+  /** "STATUS\n" as a POSIX shell's `$?` (above 128: a signal), written by the shim when the process has ended. */
+  exit: "exit",
+  /** A FIFO that the shim holds open: its end is the end of the shim. */
+  alive: "alive",
+} as const;
+
+export const InstanceRecord = z.object({
+  v: z.literal(1),
+  app: z.string(),
+  key: z.string(),
+  id: z.string(),
+  release: z.int(),
+  port: z.int().nullable(),
+  /** /proc/sys/kernel/random/boot_id: a pid of another boot is nobody. */
+  bootId: z.string(),
+  output: z.object({ stdout: z.string(), stderr: z.string() }),
+});
+export type InstanceRecord = z.infer<typeof InstanceRecord>;
