@@ -55,6 +55,7 @@ const Settings = z.strictObject({
   readyTimeout: seconds.default(30),
   trustedProxies: z.preprocess(list, z.array(z.string())).default([]),
   accessLog: z.preprocess(flag, z.boolean()).default(false),
+  stopApps: z.preprocess(flag, z.boolean()).default(false),
   logLevel: z.enum(["debug", "info", "warn", "error"]).default("info"),
 });
 export type Config = Readonly<z.infer<typeof Settings>>;

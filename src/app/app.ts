@@ -40,8 +40,15 @@ export const App = z.object({
   user: AppUser.nullable(),
   /** The number of the release that is wanted; null before the first one that was ready. */
   release: z.int().min(1).nullable(),
+  /** The release that served before it: retention keeps it, a rollback goes to it. */
+  previousRelease: z.int().min(1).nullable().default(null),
   /** Instances by process type. */
   scale: z.record(z.string(), z.int().min(0)).default({}),
   stopped: z.boolean().default(false),
 });
 export type App = z.infer<typeof App>;
+
+/** The hostnames that lead to an app: those it was given, or `APP.DOMAIN` while it was given none. */
+export function hostnamesOf(app: Pick<App, "name" | "hostnames">, domain: string): readonly string[] {
+  return app.hostnames.length > 0 ? app.hostnames : [`${app.name}.${domain}`];
+}

@@ -104,3 +104,4 @@ export const WorkerReady = z.discriminatedUnion("type", [
   z.object({ type: z.literal("ready"), pid: z.int() }),
   z.object({ type: z.literal("failed"), message: z.string(), code: z.string().optional() }),
 ]);
+export type WorkerReady = z.infer<typeof WorkerReady>;

@@ -1,0 +1,92 @@
+import type { App } from "../app/app.ts";
+import type { DeployProgress } from "../app/reports.ts";
+import { MaestroError } from "../errors.ts";
+import type { Controller } from "./controller.ts";
+
+export type DeployRequest = {
+  app: string;
+  /** Hostnames that the app shall have from the switch on, besides those it has; normalised. */
+  hostnames: readonly string[];
+  /** While another deploy of the app is under way: wait for it instead of failing with `BUSY`. */
+  wait: boolean;
+  /** Who asks, for the log and for whoever is told `BUSY`. */
+  by: string;
+  onProgress?: ((progress: DeployProgress) => void) | undefined;
+};
+
+/**
+ * One deploy of an app at a time, in the order in which they came. Throws `BUSY` when one is under way and this
+ * one does not want to wait.
+ */
+export async function inTurn<T>(
+  controller: Controller,
+  request: DeployRequest,
+  deploy: () => Promise<T>,
+): Promise<T> {
+  const runtime = controller.runtime(request.app);
+  const underWay = runtime.deploying;
+  if (underWay && !request.wait) {
+    throw new MaestroError(
+      "BUSY",
+      `another deploy of ${request.app} is under way since ${underWay.since}; wait for it with --wait, or try again`,
+      { app: request.app, ...underWay },
+    );
+  }
+  const mine = { since: new Date().toISOString(), by: request.by };
+  runtime.deploying ??= mine;
+  return controller.serializer.run(request.app, async () => {
+    runtime.deploying = mine;
+    try {
+      return await deploy();
+    } finally {
+      if (runtime.deploying === mine) runtime.deploying = null;
+    }
+  });
+}
+
+/**
+ * Hostnames held for an app while it is being deployed, so that two deploys cannot both find one free.
+ * They are free again at the end of the block that `using` holds them in; by then the app owns them or has failed.
+ */
+export class HostnameClaims implements Disposable {
+  readonly #controller: Controller;
+  readonly #app: string;
+  readonly #hostnames = new Set<string>();
+
+  constructor(controller: Controller, app: string) {
+    this.#controller = controller;
+    this.#app = app;
+  }
+
+  get hostnames(): readonly string[] {
+    return [...this.#hostnames];
+  }
+
+  /** All of them or none. Throws `HOSTNAME_TAKEN`. */
+  add(hostnames: readonly string[]): void {
+    for (const hostname of hostnames) refuseTaken(this.#controller, this.#app, hostname);
+    for (const hostname of hostnames) {
+      this.#hostnames.add(hostname);
+      this.#controller.claims.set(hostname, this.#app);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    for (const hostname of this.#hostnames) this.#controller.claims.delete(hostname);
+  }
+}
+
+function refuseTaken(controller: Controller, app: string, hostname: string): void {
+  const owner = controller.registry.ownerOf(hostname)?.name ?? controller.claims.get(hostname);
+  if (owner === undefined || owner === app) return;
+  throw new MaestroError(
+    "HOSTNAME_TAKEN",
+    `${hostname} belongs to the app "${owner}"; choose another, or free it with \`maestro domains remove ${owner} ${hostname}\``,
+    { hostname, app, owner },
+  );
+}
+
+/** The app with hostnames added to those that it has. */
+export function withHostnames(app: App, hostnames: readonly string[]): App {
+  return { ...app, hostnames: [...new Set([...app.hostnames, ...hostnames])] };
+}

@@ -1,0 +1,96 @@
+import type { App } from "../app/app.ts";
+import { hostnamesOf } from "../app/app.ts";
+import type { Config } from "../config.ts";
+import type { Log } from "../lib/log.ts";
+import { Serializer } from "../lib/serialize.ts";
+import type { AppRoute } from "../protocol/worker.ts";
+import type { Instance } from "./instance.ts";
+import type { Releases, Runner, Traffic } from "./ports.ts";
+import type { Registry } from "./registry.ts";
+
+/** Why an app that should run does not, as people are told. */
+export type Problem = { message: string; lastWords: string[] };
+
+/** What a deploy that is under way says of itself to the next one. */
+export type DeployUnderWay = { since: string; by: string };
+
+/** What runs of one app: derived from processes, never stored. */
+export class AppRuntime {
+  /** The instances that are wanted now, by id: "web.1". */
+  readonly serving = new Map<string, Instance>();
+  /** Every instance whose process has not ended, those that drain included. */
+  readonly living = new Set<Instance>();
+  /** Ids whose instance died and is being started again; aborting one gives up. */
+  readonly revivals = new Map<string, AbortController>();
+  /** Deaths in a row by id; forgotten when an instance has lived for a while. */
+  readonly deaths = new Map<string, number>();
+  problem: Problem | null = null;
+  deploying: DeployUnderWay | null = null;
+
+  giveUpRevivals(): void {
+    for (const revival of this.revivals.values()) revival.abort();
+    this.revivals.clear();
+  }
+}
+
+/** All that the stories work on. */
+export class Controller {
+  readonly config: Config;
+  readonly log: Log;
+  readonly registry: Registry;
+  readonly releases: Releases;
+  readonly runner: Runner;
+  readonly traffic: Traffic;
+  /** Changes to one app come one after the other; apps do not wait for each other. */
+  readonly serializer = new Serializer<string>();
+  /** Hostnames of deploys under way: hostname → app. */
+  readonly claims = new Map<string, string>();
+  /** The port that goes into the addresses which people are shown. */
+  readonly httpPort: number;
+  readonly #runtimes = new Map<string, AppRuntime>();
+
+  constructor(
+    parts: Pick<Controller, "config" | "log" | "registry" | "releases" | "runner" | "traffic" | "httpPort">,
+  ) {
+    this.config = parts.config;
+    this.log = parts.log;
+    this.registry = parts.registry;
+    this.releases = parts.releases;
+    this.runner = parts.runner;
+    this.traffic = parts.traffic;
+    this.httpPort = parts.httpPort;
+  }
+
+  runtime(app: string): AppRuntime {
+    let runtime = this.#runtimes.get(app);
+    if (!runtime) {
+      runtime = new AppRuntime();
+      this.#runtimes.set(app, runtime);
+    }
+    return runtime;
+  }
+
+  forget(app: string): void {
+    this.#runtimes.delete(app);
+  }
+
+  hostnames(app: App): readonly string[] {
+    return hostnamesOf(app, this.config.domain);
+  }
+
+  /** Where an app's traffic should go, given what runs of it now. */
+  route(app: App): AppRoute {
+    const runtime = this.runtime(app.name);
+    const upstreams = [...runtime.serving.values()].flatMap((instance) =>
+      instance.address ? [{ instance: instance.key, ...instance.address }] : [],
+    );
+    const coming = runtime.problem === null && (runtime.revivals.size > 0 || runtime.deploying !== null);
+    const state = upstreams.length > 0 ? "serving" : coming ? "starting" : "away";
+    return { app: app.name, hostnames: [...this.hostnames(app)], state, upstreams };
+  }
+
+  /** Resolves when every worker routes an app's traffic as it should be now. */
+  async publish(app: App): Promise<void> {
+    await this.traffic.apply({ replace: false, put: [this.route(app)], remove: [] });
+  }
+}

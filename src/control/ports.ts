@@ -1,0 +1,62 @@
+import type { AppUser } from "../app/app.ts";
+import type { Address, Exit, LaunchSpec, ReadyQuestion, RunningInstance } from "../app/instance.ts";
+import type { Release } from "../app/release.ts";
+import type { Isolation } from "../app/reports.ts";
+import type { DrainLimits, InFlight, RoutesChange, WorkerStatus } from "../protocol/worker.ts";
+
+/** What the stories need from the other rooms. The composition root plugs the rooms in. */
+
+/** Code, and the immutable releases made of it. */
+export type Releases = {
+  prepareIncoming(app: string, gid: number | null): Promise<string>;
+  /** The same content as release `latest` gives that release again, not fresh. */
+  make(request: { app: string; gid: number | null; latest: number | null }): Promise<{
+    release: Release;
+    fresh: boolean;
+  }>;
+  get(app: string, number: number): Promise<Release>;
+  directory(app: string, number: number): string;
+  /** Removes old releases, never the current one or its predecessor. */
+  sweep(app: string, kept: { current: number; previous: number | null }): Promise<void>;
+  /** Removes the releases of an app, what was sent for it, and their records. */
+  removeApp(app: string): Promise<void>;
+};
+
+export type PortLease = { readonly port: number; release(): void };
+
+/** Starts, observes and ends instances. */
+export type Runner = {
+  launch(spec: LaunchSpec): Promise<RunningInstance>;
+  /** An instance that an earlier controller started; null when nothing of it runs any more. */
+  adopt(runDirectory: string): Promise<AdoptedInstance | null>;
+  /** Throws `APP_NOT_READY` or `APP_EXITED`. */
+  untilReady(question: ReadyQuestion, signal: AbortSignal): Promise<Address>;
+  /** Asks it to end, and after `graceMs` ends it and all that is left of it. */
+  stop(instance: RunningInstance, options: { graceMs: number }): Promise<Exit>;
+  leasePort(): Promise<PortLease>;
+  /** Marks the port of an adopted instance as in use. */
+  reservePort(port: number): PortLease;
+  lastLines(output: LaunchSpec["output"], count: number): Promise<string[]>;
+  isolation: Isolation;
+  /** The user that instances of an app really run as, given the one that it owns. */
+  effectiveUser(user: AppUser | null): AppUser | null;
+};
+
+export type AdoptedInstance = {
+  running: RunningInstance;
+  id: string;
+  app: string;
+  release: number;
+  port: number | null;
+  startedAt: string;
+  output: LaunchSpec["output"];
+};
+
+/** The proxy workers, as one. */
+export type Traffic = {
+  /** Resolves when the change is in force in every worker. */
+  apply(change: RoutesChange): Promise<void>;
+  /** Resolves when nothing is under way at the instance in any worker, or the limits have passed. */
+  drain(instance: string, limits: DrainLimits): Promise<InFlight>;
+  status(): Promise<WorkerStatus[]>;
+};

@@ -1,0 +1,141 @@
+import { mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { App, type AppUser, hostnamesOf } from "../app/app.ts";
+import { isSystemError, MaestroError } from "../errors.ts";
+import { syncDirectory, writeAtomic } from "../lib/atomic-file.ts";
+
+/** A registry file that cannot be used: it is kept as it is, reported, and its app is left alone. */
+export type BrokenApp = { name: string; path: string; problem: string };
+
+/**
+ * Uids of apps: above the ranges that Debian and systemd hand out (systemd's UIDS-GIDS: 1879048192 to 2147483647
+ * is unused). Never given twice, so that files which a removed app left behind have no new owner.
+ */
+const firstUid = 1_900_000_000;
+
+/** What is wanted: one file per app under state/apps/, replaced atomically and synced. */
+export class Registry {
+  readonly #directory: string;
+  readonly #uidFile: string;
+  readonly #domain: string;
+  readonly #apps = new Map<string, App>();
+  readonly #broken = new Map<string, BrokenApp>();
+  #nextUid = firstUid;
+
+  private constructor(home: string, domain: string) {
+    this.#directory = join(home, "state", "apps");
+    this.#uidFile = join(home, "state", "next-uid");
+    this.#domain = domain;
+  }
+
+  /** Reads all apps. A file that does not parse is set aside as broken; the others go on. */
+  static async open(home: string, domain: string): Promise<Registry> {
+    const registry = new Registry(home, domain);
+    await mkdir(registry.#directory, { recursive: true, mode: 0o700 });
+    for (const file of await readdir(registry.#directory)) {
+      if (file.endsWith(".json")) await registry.#read(file.slice(0, -".json".length));
+      else if (file.endsWith(".tmp")) await rm(join(registry.#directory, file), { force: true });
+    }
+    await registry.#restoreUidCounter();
+    return registry;
+  }
+
+  async #read(name: string): Promise<void> {
+    const path = join(this.#directory, `${name}.json`);
+    try {
+      const app = App.parse(JSON.parse(await readFile(path, "utf8")));
+      if (app.name !== name) throw new Error(`it names the app "${app.name}"`);
+      this.#apps.set(name, app);
+    } catch (error) {
+      const reason = error instanceof z.ZodError ? z.prettifyError(error) : (error as Error).message;
+      this.#broken.set(name, { name, path, problem: `${path} cannot be used: ${reason}` });
+    }
+  }
+
+  async #restoreUidCounter(): Promise<void> {
+    const known = [...this.#apps.values()].map((app) => app.user?.uid ?? 0);
+    const text = await readFile(this.#uidFile, "utf8").catch((error: unknown) => {
+      if (isSystemError(error, "ENOENT")) return "";
+      throw error;
+    });
+    const stored = /^\d{10}$/.test(text.trim()) ? Number(text) : 0;
+    this.#nextUid = Math.max(firstUid, stored, ...known.map((uid) => uid + 1));
+  }
+
+  all(): App[] {
+    return [...this.#apps.values()].sort((a, b) => a.name.localeCompare(b.name));
+  }
+
+  broken(): BrokenApp[] {
+    return [...this.#broken.values()];
+  }
+
+  find(name: string): App | undefined {
+    const broken = this.#broken.get(name);
+    if (broken) {
+      throw new MaestroError("INTERNAL", `${broken.problem}. Mend or remove that file and restart Maestro.`, {
+        app: name,
+        path: broken.path,
+      });
+    }
+    return this.#apps.get(name);
+  }
+
+  /** Throws `APP_NOT_FOUND`. */
+  get(name: string): App {
+    const app = this.find(name);
+    if (app) return app;
+    throw new MaestroError(
+      "APP_NOT_FOUND",
+      `there is no app "${name}"; \`maestro apps\` lists those there are, \`maestro deploy --app ${name}\` makes it`,
+      { app: name },
+    );
+  }
+
+  /** The app to which a hostname belongs, by its own hostnames or by its default one. */
+  ownerOf(hostname: string): App | undefined {
+    return this.all().find((app) => hostnamesOf(app, this.#domain).includes(hostname));
+  }
+
+  isAppUid(uid: number): boolean {
+    return uid >= firstUid && uid < this.#nextUid;
+  }
+
+  /** Registers an app if it is new. `withUser`: it gets a user of its own. */
+  async create(name: string, withUser: boolean): Promise<App> {
+    const known = this.find(name);
+    if (known) return known;
+    const user = withUser ? await this.#newUser() : null;
+    return this.save({
+      v: 1,
+      name,
+      hostnames: [],
+      user,
+      release: null,
+      previousRelease: null,
+      scale: {},
+      stopped: false,
+    });
+  }
+
+  async #newUser(): Promise<AppUser> {
+    const uid = this.#nextUid;
+    this.#nextUid += 1;
+    await writeAtomic(this.#uidFile, `${this.#nextUid}\n`);
+    return { uid, gid: uid };
+  }
+
+  /** Durable when it resolves; readers of the file see the old or the new. */
+  async save(app: App): Promise<App> {
+    await writeAtomic(join(this.#directory, `${app.name}.json`), `${JSON.stringify(app, null, 2)}\n`);
+    this.#apps.set(app.name, app);
+    return app;
+  }
+
+  async remove(name: string): Promise<void> {
+    await rm(join(this.#directory, `${name}.json`), { force: true });
+    await syncDirectory(this.#directory);
+    this.#apps.delete(name);
+  }
+}

@@ -1,0 +1,82 @@
+import type { App } from "../app/app.ts";
+import type { AppReport, InstanceReport } from "../app/reports.ts";
+import type { WorkerStatus } from "../protocol/worker.ts";
+import type { Controller } from "./controller.ts";
+
+/** The addresses under which people reach an app. The port is left out where browsers leave it out. */
+export function urlsOf(controller: Controller, app: App): string[] {
+  const port = controller.httpPort;
+  return controller
+    .hostnames(app)
+    .filter((hostname) => !hostname.startsWith("*."))
+    .map((hostname) => `http://${hostname}${port === 80 ? "" : `:${port}`}/`);
+}
+
+export function reportApps(controller: Controller): AppReport[] {
+  const broken = controller.registry.broken().map(
+    ({ name, problem }): AppReport => ({
+      app: name,
+      hostnames: [],
+      urls: [],
+      release: null,
+      state: "broken",
+      instances: 0,
+      problem: `${problem}. Mend or remove that file and restart Maestro.`,
+    }),
+  );
+  return [...controller.registry.all().map((app) => reportApp(controller, app)), ...broken];
+}
+
+function reportApp(controller: Controller, app: App): AppReport {
+  const { problem, serving } = controller.runtime(app.name);
+  return {
+    app: app.name,
+    hostnames: [...controller.hostnames(app)],
+    urls: urlsOf(controller, app),
+    release: app.release,
+    state: stateOf(controller, app),
+    instances: serving.size,
+    ...(problem ? { problem: problem.message, lastWords: problem.lastWords } : {}),
+  };
+}
+
+function stateOf(controller: Controller, app: App): AppReport["state"] {
+  const { problem, revivals, serving } = controller.runtime(app.name);
+  if (app.release === null) return "empty";
+  if (app.stopped) return "stopped";
+  if (problem) return "failing";
+  return revivals.size > 0 || serving.size === 0 ? "starting" : "serving";
+}
+
+/** What runs, with what is under way at each as the workers count it. */
+export function reportInstances(
+  controller: Controller,
+  workers: WorkerStatus[],
+  only?: string,
+): InstanceReport[] {
+  const apps = only === undefined ? controller.registry.all() : [controller.registry.get(only)];
+  return apps.flatMap((app) => {
+    const user = controller.runner.effectiveUser(app.user);
+    return [...controller.runtime(app.name).living].map((instance) => ({
+      app: app.name,
+      instance: instance.id,
+      key: instance.key,
+      release: instance.release,
+      state: instance.state,
+      port: instance.port,
+      pid: instance.running.pid,
+      startedAt: instance.startedAt,
+      user: user ? `uid ${user.uid}` : "Maestro's own",
+      inFlight: sumInFlight(workers, instance.key),
+    }));
+  });
+}
+
+function sumInFlight(workers: WorkerStatus[], key: string) {
+  const sum = { requests: 0, streams: 0 };
+  for (const { inFlight } of workers) {
+    sum.requests += inFlight[key]?.requests ?? 0;
+    sum.streams += inFlight[key]?.streams ?? 0;
+  }
+  return sum;
+}

@@ -1,0 +1,196 @@
+import type { App } from "../app/app.ts";
+import type { Release } from "../app/release.ts";
+import type { DeployProgress, DeployReport } from "../app/reports.ts";
+import { MaestroError } from "../errors.ts";
+import { type DeployRequest, HostnameClaims, inTurn, withHostnames } from "./admit.ts";
+import type { Controller } from "./controller.ts";
+import type { Instance } from "./instance.ts";
+import { register } from "./register.ts";
+import { urlsOf } from "./report.ts";
+import { retire } from "./retire.ts";
+import { discard, startInstance } from "./start.ts";
+import { enterService } from "./supervise.ts";
+
+/**
+ * New code behind an app's hostnames, and nobody notices: release → start → ready → switch. Then, after the reply,
+ * the old instances drain and stop. When anything before the switch fails, the fresh instances are stopped and
+ * the old ones were never touched.
+ *
+ * Throws `BUSY`, `APP_NOT_FOUND`, `HOSTNAME_TAKEN`, `NOTHING_TO_RUN`, `BAD_INPUT`, `APP_NOT_READY`, `APP_EXITED`.
+ */
+export async function restart(controller: Controller, request: DeployRequest): Promise<DeployReport> {
+  return inTurn(controller, request, async () => {
+    const steps = new Steps(request.onProgress);
+    const began = performance.now();
+
+    using claims = new HostnameClaims(controller, request.app);
+    const known = await steps.run("check", () => check(controller, request, claims));
+    const { release } = await steps.run("release", () => makeRelease(controller, known), describeRelease);
+    claims.add(release.plan.hostnames);
+    const fresh = await startAll(controller, known, release, steps);
+    const { app, replaced } = await steps.run("switch", () =>
+      switchTo(controller, known, claims.hostnames, release, fresh),
+    );
+
+    void afterwards(controller, app, replaced);
+    const tookMs = Math.round(performance.now() - began);
+    controller.log.info({ app: app.name, release: app.release, tookMs, by: request.by }, "app.restarted");
+    return report(controller, app, release, fresh, tookMs);
+  });
+}
+
+async function check(controller: Controller, request: DeployRequest, claims: HostnameClaims): Promise<App> {
+  claims.add(request.hostnames);
+  return register(controller, request.app, { mustHaveCode: true });
+}
+
+type MadeRelease = { release: Release; fresh: boolean };
+
+const describeRelease = ({ release, fresh }: MadeRelease) =>
+  `v${release.number} from ${release.plan.source}${fresh ? "" : ", unchanged"}`;
+
+function makeRelease(controller: Controller, app: App): Promise<MadeRelease> {
+  return controller.releases.make({ app: app.name, gid: app.user?.gid ?? null, latest: app.release });
+}
+
+/** Every instance that the app wants, started side by side. All are ready, or none runs any more. */
+async function startAll(
+  controller: Controller,
+  app: App,
+  release: Release,
+  steps: Steps,
+): Promise<Instance[]> {
+  const ids = wantedInstances(app, release);
+  const failure = new AbortController();
+  let started = 0;
+  steps.began("start");
+  const onStarted = () => {
+    started += 1;
+    if (started < ids.length) return;
+    steps.done("start", ids.join(", "));
+    steps.began("ready");
+  };
+  const outcomes = await Promise.allSettled(
+    ids.map(async (id) => {
+      try {
+        return await startInstance(controller, { app, release, id }, failure.signal, onStarted);
+      } catch (error) {
+        failure.abort(error);
+        throw error;
+      }
+    }),
+  );
+  const ready = outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value] : []));
+  if (failure.signal.aborted) {
+    await Promise.all(ready.map((instance) => discard(controller, instance)));
+    throw failure.signal.reason;
+  }
+  steps.done("ready");
+  return ready;
+}
+
+/** "web.1", "web.2", "worker.1": one of each process type unless the app's scale or its formation says otherwise. */
+export function wantedInstances(app: App, release: Release): string[] {
+  const types = Object.keys(release.plan.processes).filter((type) => type !== "release");
+  return types.flatMap((type) => {
+    const count = app.scale[type] ?? release.plan.formation[type] ?? 1;
+    return Array.from({ length: count }, (_, index) => `${type}.${index + 1}`);
+  });
+}
+
+/** From here on new requests go to the fresh instances. What is wanted is on disk before it is so. */
+async function switchTo(
+  controller: Controller,
+  before: App,
+  hostnames: readonly string[],
+  release: Release,
+  fresh: Instance[],
+): Promise<{ app: App; replaced: Instance[] }> {
+  const again = before.release === release.number;
+  let app: App;
+  try {
+    app = await controller.registry.save({
+      ...withHostnames(before, hostnames),
+      release: release.number,
+      previousRelease: again ? before.previousRelease : before.release,
+      stopped: false,
+    });
+  } catch (error) {
+    await Promise.all(fresh.map((instance) => discard(controller, instance)));
+    throw new MaestroError(
+      "INTERNAL",
+      `the registry could not be written (${(error as Error).message}); ${before.name} goes on as it was`,
+      { app: before.name },
+      { cause: error },
+    );
+  }
+  const runtime = controller.runtime(app.name);
+  runtime.giveUpRevivals();
+  runtime.deaths.clear();
+  runtime.problem = null;
+  const replaced = [...runtime.serving.values()];
+  runtime.serving.clear();
+  for (const instance of fresh) enterService(controller, app, instance);
+  await controller.publish(app);
+  return { app, replaced };
+}
+
+async function afterwards(controller: Controller, app: App, replaced: Instance[]): Promise<void> {
+  try {
+    await retire(controller, app, replaced);
+    if (app.release !== null) {
+      await controller.releases.sweep(app.name, { current: app.release, previous: app.previousRelease });
+    }
+  } catch (error) {
+    controller.log.warn({ app: app.name, error: (error as Error).message }, "release.sweep.failed");
+  }
+}
+
+function report(
+  controller: Controller,
+  app: App,
+  release: Release,
+  fresh: Instance[],
+  tookMs: number,
+): DeployReport {
+  return {
+    app: app.name,
+    hostnames: [...controller.hostnames(app)],
+    release: release.number,
+    instances: fresh.map(({ id, port, running }) => ({ id, port, pid: running.pid })),
+    tookMs,
+    urls: urlsOf(controller, app),
+    notes: release.plan.notes,
+  };
+}
+
+/** Tells a caller which step began and which is done, with the time that it took. */
+class Steps {
+  readonly #tell: (progress: DeployProgress) => void;
+  readonly #began = new Map<DeployProgress["step"], number>();
+
+  constructor(tell: ((progress: DeployProgress) => void) | undefined) {
+    this.#tell = tell ?? (() => {});
+  }
+
+  began(step: DeployProgress["step"]): void {
+    this.#began.set(step, performance.now());
+    this.#tell({ step, state: "began" });
+  }
+
+  done(step: DeployProgress["step"], detail?: string): void {
+    const tookMs = Math.round(performance.now() - (this.#began.get(step) ?? performance.now()));
+    this.#tell({ step, state: "done", tookMs, ...(detail === undefined ? {} : { detail }) });
+  }
+
+  async run<T>(
+    step: DeployProgress["step"],
+    work: () => Promise<T>,
+    describe?: (result: T) => string,
+  ): Promise<T> {
+    this.began(step);
+    const result = await work();
+    this.done(step, describe?.(result));
+    return result;
+  }
+}

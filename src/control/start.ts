@@ -1,0 +1,154 @@
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import type { App } from "../app/app.ts";
+import type { LaunchSpec } from "../app/instance.ts";
+import type { Release } from "../app/release.ts";
+import { MaestroError } from "../errors.ts";
+import type { Controller } from "./controller.ts";
+import { Instance } from "./instance.ts";
+import type { PortLease } from "./ports.ts";
+
+/** How often another port is tried when somebody took the first one in between. */
+const portAttempts = 3;
+const lastWordsCount = 20;
+
+export type StartRequest = { app: App; release: Release; id: string };
+
+/**
+ * Starts one instance of a release and waits until it is ready. When it does not become ready it is stopped, and
+ * the error (`APP_NOT_READY`, `APP_EXITED`) carries its last words. Aborting the signal stops it as well.
+ */
+export async function startInstance(
+  controller: Controller,
+  request: StartRequest,
+  signal: AbortSignal,
+  onStarted: (instance: Instance) => void = () => {},
+): Promise<Instance> {
+  for (let attempt = 1; ; attempt += 1) {
+    const instance = await launch(controller, request);
+    onStarted(instance);
+    try {
+      await untilReady(controller, request, instance, signal);
+      return instance;
+    } catch (error) {
+      const failure = await withLastWords(controller, instance, error);
+      await discard(controller, instance);
+      if (attempt < portAttempts && portWasTaken(failure)) continue;
+      throw failure;
+    }
+  }
+}
+
+async function launch(controller: Controller, { app, release, id }: StartRequest): Promise<Instance> {
+  const processType = id.slice(0, id.lastIndexOf("."));
+  const start = release.plan.processes[processType];
+  if (!start) {
+    throw new MaestroError(
+      "NOTHING_TO_RUN",
+      `release v${release.number} of ${app.name} has no process "${processType}"`,
+    );
+  }
+  const lease = processType === "web" ? await controller.runner.leasePort() : null;
+  try {
+    const spec = specify(controller, { app, release, id }, start, lease);
+    const running = await controller.runner.launch(spec);
+    const instance = new Instance(
+      { running, id, release: release.number, startedAt: new Date().toISOString(), output: spec.output },
+      lease,
+    );
+    track(controller, app, instance);
+    return instance;
+  } catch (error) {
+    lease?.release();
+    throw error;
+  }
+}
+
+function specify(
+  controller: Controller,
+  { app, release, id }: StartRequest,
+  start: LaunchSpec["start"],
+  lease: PortLease | null,
+): LaunchSpec {
+  const { home } = controller.config;
+  const stamp = `${Date.now().toString(36)}${randomBytes(2).toString("hex")}`;
+  const file = `${id}.v${release.number}.${stamp}`;
+  const key = `${app.name}.${file}`;
+  const logs = join(home, "apps", app.name, "logs");
+  return {
+    app: app.name,
+    key,
+    id,
+    release: release.number,
+    directory: controller.releases.directory(app.name, release.number),
+    start,
+    port: lease?.port ?? null,
+    env: release.plan.env,
+    user: controller.runner.effectiveUser(app.user),
+    runDirectory: join(home, "run", "instances", key),
+    output: { stdout: join(logs, `${file}.out.log`), stderr: join(logs, `${file}.err.log`) },
+  };
+}
+
+function track(controller: Controller, app: App, instance: Instance): void {
+  const { living } = controller.runtime(app.name);
+  living.add(instance);
+  controller.log.info(
+    {
+      app: app.name,
+      instance: instance.id,
+      release: instance.release,
+      pid: instance.running.pid,
+      port: instance.port,
+    },
+    "instance.started",
+  );
+  void instance.running.exited.then((exit) => {
+    living.delete(instance);
+    controller.log.info(
+      { app: app.name, instance: instance.id, release: instance.release, ...exit },
+      "instance.ended",
+    );
+  });
+}
+
+async function untilReady(
+  controller: Controller,
+  { app, release }: StartRequest,
+  instance: Instance,
+  signal: AbortSignal,
+): Promise<void> {
+  if (instance.port === null) return;
+  instance.address = await controller.runner.untilReady(
+    {
+      instance: instance.running,
+      port: instance.port,
+      readiness: release.plan.ready,
+      hostname: controller.hostnames(app)[0] ?? app.name,
+      timeoutMs: controller.config.readyTimeout * 1000,
+      user: controller.runner.effectiveUser(app.user),
+    },
+    signal,
+  );
+}
+
+async function withLastWords(controller: Controller, instance: Instance, error: unknown): Promise<unknown> {
+  if (!(error instanceof MaestroError)) return error;
+  const lastLines = await controller.runner.lastLines(instance.output, lastWordsCount);
+  const details = { ...error.details, instance: instance.id, release: instance.release, lastLines };
+  return new MaestroError(error.code, error.message, details, { cause: error });
+}
+
+/** Ends an instance that never served; its port is free when this resolves. */
+export async function discard(controller: Controller, instance: Instance): Promise<void> {
+  if (instance.state === "starting") instance.became("failed");
+  await controller.runner.stop(instance.running, { graceMs: controller.config.stopGrace * 1000 });
+}
+
+function portWasTaken(error: unknown): boolean {
+  if (!(error instanceof MaestroError) || error.code !== "APP_EXITED") return false;
+  const lines = error.details["lastLines"];
+  return (
+    Array.isArray(lines) && lines.some((line) => /EADDRINUSE|address already in use/i.test(String(line)))
+  );
+}

@@ -1,0 +1,48 @@
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { App } from "../app/app.ts";
+import type { Controller } from "./controller.ts";
+import { retire } from "./retire.ts";
+
+/** Stops an app until it is restarted: no new requests, what is under way drains, then its processes end. */
+export async function stopApp(controller: Controller, name: string): Promise<void> {
+  await controller.serializer.run(name, async () => {
+    const app = await controller.registry.save({ ...controller.registry.get(name), stopped: true });
+    await withdraw(controller, app);
+  });
+}
+
+/** Stops an app and forgets it, with its releases and what was sent for it. Answers what was removed, in words. */
+export async function removeApp(
+  controller: Controller,
+  name: string,
+  { data }: { data: boolean },
+): Promise<string[]> {
+  return controller.serializer.run(name, async () => {
+    const app = controller.registry.get(name);
+    await withdraw(controller, app);
+    await controller.traffic.apply({ replace: false, put: [], remove: [name] });
+    await controller.registry.remove(name);
+    await controller.releases.removeApp(name);
+    controller.forget(name);
+    const removed = ["its processes", "its hostnames", "its releases"];
+    const logs = join(controller.config.home, "apps", name);
+    if (!data) return removed;
+    await rm(logs, { recursive: true, force: true });
+    return [...removed, "its logs"];
+  });
+}
+
+/** Ends every instance of every app, for an end of all of Maestro. */
+export async function stopEverything(controller: Controller): Promise<void> {
+  await Promise.all(controller.registry.all().map((app) => withdraw(controller, app)));
+}
+
+async function withdraw(controller: Controller, app: App): Promise<void> {
+  const runtime = controller.runtime(app.name);
+  runtime.giveUpRevivals();
+  runtime.problem = null;
+  runtime.serving.clear();
+  await controller.publish(app);
+  await retire(controller, app, runtime.living);
+}

@@ -1,0 +1,76 @@
+import { z } from "zod";
+import { AppName, Hostname } from "../app/app.ts";
+import type { Principal } from "../app/principal.ts";
+import { DeployReport } from "../app/reports.ts";
+import { moveToHostname, prepareIncoming, register } from "../control/register.ts";
+import { restart } from "../control/restart.ts";
+import { operation, type Subject } from "./operation.ts";
+
+export const incomingOperation = operation({
+  name: "incoming",
+  summary: "The directory into which an app's code is sent; makes the app if it is new",
+  access: "app",
+  input: z.object({ app: AppName }),
+  output: z.object({ path: z.string() }),
+  handle: async ({ controller }, { app }) => ({ path: await prepareIncoming(controller, app) }),
+});
+
+export const restartOperation = operation({
+  name: "restart",
+  summary: "Puts what lies in the app's incoming/ behind its hostnames, without dropping a request",
+  access: "app",
+  input: z.object({
+    app: AppName,
+    hostname: Hostname.optional(),
+    hostnames: z.array(Hostname).default([]),
+    wait: z.boolean().default(false),
+  }),
+  output: DeployReport,
+  handle: ({ controller }, { app, hostname, hostnames, wait }, { principal, onProgress }) =>
+    restart(controller, {
+      app,
+      hostnames: hostname === undefined ? hostnames : [hostname, ...hostnames],
+      wait,
+      by: describe(principal),
+      onProgress,
+    }),
+});
+
+const describe = (principal: Principal) =>
+  principal.kind === "key" ? `key ${principal.name}` : `an admin (${principal.via})`;
+
+/** App name → hostname, as the clients of 2012 know it: apps that were given a hostname, each with its first. */
+const Applications = z.record(z.string(), z.string());
+
+function applications({ controller }: Subject): z.infer<typeof Applications> {
+  return Object.fromEntries(
+    controller.registry
+      .all()
+      .flatMap(({ name, hostnames: [first] }) => (first === undefined ? [] : [[name, first]])),
+  );
+}
+
+export const registerAppOperation = operation({
+  name: "register_app",
+  summary: "Moves an app to a hostname (2012)",
+  access: "admin",
+  input: z.object({ name: AppName, hostname: Hostname }),
+  output: Applications,
+  handle: async (subject, { name, hostname }) => {
+    await register(subject.controller, name);
+    await moveToHostname(subject.controller, name, hostname);
+    return applications(subject);
+  },
+});
+
+export const restartAppOperation = operation({
+  name: "restart_app",
+  summary: "Restarts an app, registered or not (2012)",
+  access: "admin",
+  input: z.object({ name: AppName }),
+  output: Applications,
+  handle: async (subject, { name }, { principal }) => {
+    await restart(subject.controller, { app: name, hostnames: [], wait: false, by: describe(principal) });
+    return applications(subject);
+  },
+});

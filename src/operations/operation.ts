@@ -1,0 +1,83 @@
+import { z } from "zod";
+import { type Access, mayCall, type Principal } from "../app/principal.ts";
+import type { DeployProgress, LogLine } from "../app/reports.ts";
+import type { Controller } from "../control/controller.ts";
+import { MaestroError } from "../errors.ts";
+
+/** What an operation knows of the call besides its input. */
+export type Call = {
+  principal: Principal;
+  /** Aborted when the caller is gone. */
+  signal: AbortSignal;
+  onProgress?: ((progress: DeployProgress) => void) | undefined;
+  onLine?: ((line: LogLine) => void) | undefined;
+};
+
+/** What operations act on: the controller, and what only the process as a whole can do. */
+export type Subject = {
+  controller: Controller;
+  process: {
+    version: string;
+    startedAt: string;
+    rpc: string;
+    http: string[];
+    /** Ends all of Maestro, after the answer has been sent. */
+    end(): void;
+  };
+};
+
+export type Operation = {
+  name: string;
+  /** One sentence, for help texts and later API descriptions. */
+  summary: string;
+  access: Access;
+  input: z.ZodType;
+  output: z.ZodType;
+  /** The app that an input is about, for operations that a key may call for its own apps. */
+  appOf(input: unknown): string | undefined;
+  handle(subject: Subject, input: unknown, call: Call): Promise<unknown>;
+};
+
+type Definition<I extends z.ZodType, O extends z.ZodType> = {
+  name: string;
+  summary: string;
+  access: Access;
+  input: I;
+  output: O;
+  handle(subject: Subject, input: z.output<I>, call: Call): Promise<z.input<O>>;
+};
+
+/** An operation with typed input and output, as an entry of the table. */
+export function operation<I extends z.ZodType, O extends z.ZodType>(definition: Definition<I, O>): Operation {
+  return {
+    ...definition,
+    appOf: (input) => z.object({ app: z.string() }).safeParse(input).data?.app,
+    handle: (subject, input, call) => definition.handle(subject, definition.input.parse(input), call),
+  };
+}
+
+/** Calls an operation: does it exist, is the input right, may this caller? Throws `BAD_INPUT` or `UNAUTHORIZED`. */
+export async function dispatch(
+  table: ReadonlyMap<string, Operation>,
+  subject: Subject,
+  name: string,
+  input: unknown,
+  call: Call,
+): Promise<unknown> {
+  const found = table.get(name);
+  if (!found) throw new MaestroError("BAD_INPUT", `there is no operation "${name}"`, { operation: name });
+  const parsed = found.input.safeParse(input ?? {});
+  if (!parsed.success) {
+    throw new MaestroError("BAD_INPUT", `${name}: ${sentence(parsed.error)}`, { operation: name });
+  }
+  if (!mayCall(call.principal, found.access, found.appOf(input))) {
+    throw new MaestroError("UNAUTHORIZED", `you may not call ${name} for this app`, { operation: name });
+  }
+  return found.handle(subject, input ?? {}, call);
+}
+
+function sentence(error: z.ZodError): string {
+  return error.issues
+    .map(({ message, path }) => (path.length > 0 ? `${path.join(".")}: ${message}` : message))
+    .join("; ");
+}

@@ -1,0 +1,34 @@
+import {
+  appsOperation,
+  domainsAddOperation,
+  domainsOperation,
+  domainsRemoveOperation,
+  psOperation,
+  removeOperation,
+  statusOperation,
+  stopOperation,
+} from "./apps.ts";
+import { incomingOperation, registerAppOperation, restartAppOperation, restartOperation } from "./deploy.ts";
+import { doctorOperation } from "./doctor.ts";
+import { logsOperation } from "./logs.ts";
+import type { Operation } from "./operation.ts";
+
+/** What Maestro can do. Every door opens onto this table. */
+export const operations: ReadonlyMap<string, Operation> = new Map(
+  [
+    incomingOperation,
+    restartOperation,
+    registerAppOperation,
+    restartAppOperation,
+    appsOperation,
+    psOperation,
+    statusOperation,
+    logsOperation,
+    domainsOperation,
+    domainsAddOperation,
+    domainsRemoveOperation,
+    removeOperation,
+    stopOperation,
+    doctorOperation,
+  ].map((operation) => [operation.name, operation]),
+);

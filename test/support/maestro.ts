@@ -1,0 +1,146 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmod, cp, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { createInterface } from "node:readline";
+import { z } from "zod";
+import { type Client, connect } from "../../sdk/client.ts";
+
+export const repository = resolve(import.meta.dirname, "../..");
+export const fixture = (name: string): string => join(repository, "test/fixtures/apps", name);
+
+type LogEntry = { msg: string; [fact: string]: unknown };
+const Ready = z.object({ http: z.array(z.string()), rpc: z.string() });
+
+/** A real `maestro serve` with a home of its own, on free ports. */
+export class TestMaestro implements AsyncDisposable {
+  readonly home: string;
+  readonly #flags: readonly string[];
+  #child: ChildProcess | null = null;
+  #client: Client | null = null;
+  readonly #log: LogEntry[] = [];
+  readonly #listeners = new Set<(entry: LogEntry) => void>();
+  #errors = "";
+  httpPort = 0;
+  rpc = "";
+
+  private constructor(home: string, flags: readonly string[]) {
+    this.home = home;
+    this.#flags = flags;
+  }
+
+  static async start(...flags: string[]): Promise<TestMaestro> {
+    const home = await mkdtemp(join(tmpdir(), "maestro-test-"));
+    await chmod(home, 0o711); // the apps' own users pass through it
+    const maestro = new TestMaestro(home, flags);
+    await maestro.serve();
+    return maestro;
+  }
+
+  /** Starts the controller, on the ports that it had if it ran before. */
+  async serve(): Promise<void> {
+    const http = `127.0.0.1:${this.httpPort}`;
+    const rpc = this.rpc === "" ? "127.0.0.1:0" : this.rpc;
+    const args = [
+      "bin/maestro.ts",
+      "serve",
+      "--home",
+      this.home,
+      "--http",
+      http,
+      "--rpc",
+      rpc,
+      ...this.#flags,
+    ];
+    const child = spawn(process.execPath, args, { cwd: repository, stdio: ["ignore", "pipe", "pipe"] });
+    this.#child = child;
+    createInterface({ input: child.stdout }).on("line", (line) => this.#note(line));
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      this.#errors += text;
+    });
+    const since = this.#log.length;
+    const ready = this.until("maestro.ready", () => true, since);
+    const ended = once(child, "exit").then(([code]) => {
+      throw new Error(`maestro serve exited with ${code}: ${this.#errors}\n${this.logText()}`);
+    });
+    const facts = Ready.parse(await Promise.race([ready, ended]));
+    ended.catch(() => {}); // From here on its end is no surprise.
+    this.httpPort = Number(facts.http[0]?.split(":").pop());
+    this.rpc = facts.rpc;
+  }
+
+  #note(line: string): void {
+    const parsed = z.looseObject({ msg: z.string() }).safeParse(JSON.parse(line));
+    if (!parsed.success) return;
+    this.#log.push(parsed.data);
+    for (const listener of this.#listeners) listener(parsed.data);
+  }
+
+  /** The first log line of an event that fits, now or later. */
+  async until(event: string, fits: (entry: LogEntry) => boolean = () => true, since = 0): Promise<LogEntry> {
+    const isIt = (entry: LogEntry) => entry.msg === event && fits(entry);
+    const found = this.#log.slice(since).find(isIt);
+    if (found) return found;
+    const { promise, resolve } = Promise.withResolvers<LogEntry>();
+    const listener = (entry: LogEntry) => {
+      if (!isIt(entry)) return;
+      this.#listeners.delete(listener);
+      resolve(entry);
+    };
+    this.#listeners.add(listener);
+    return promise;
+  }
+
+  get logLength(): number {
+    return this.#log.length;
+  }
+
+  logText(): string {
+    return this.#log.map((entry) => JSON.stringify(entry)).join("\n");
+  }
+
+  get pid(): number {
+    const pid = this.#child?.pid;
+    if (pid === undefined) throw new Error("maestro does not run");
+    return pid;
+  }
+
+  async client(): Promise<Client> {
+    this.#client ??= await connect({ server: this.rpc });
+    return this.#client;
+  }
+
+  /** Puts a fixture, with some files replaced, into an app's incoming/. */
+  async send(app: string, from: string, files: Record<string, string> = {}): Promise<string> {
+    const { path } = await (await this.client()).call("incoming", { app });
+    await rm(path, { recursive: true, force: true });
+    await cp(from, path, { recursive: true, verbatimSymlinks: true });
+    for (const [name, content] of Object.entries(files)) await writeFile(join(path, name), content);
+    return path;
+  }
+
+  async deploy(app: string, from: string, files: Record<string, string> = {}, hostname = `${app}.test`) {
+    await this.send(app, from, files);
+    return (await this.client()).call("restart", { app, hostname });
+  }
+
+  /** Signals the controller and waits for its end. */
+  async end(signal: NodeJS.Signals): Promise<number | null> {
+    this.#client?.close();
+    this.#client = null;
+    const child = this.#child;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null;
+    const exited = once(child, "exit");
+    child.kill(signal);
+    const [code] = await exited;
+    return code;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // A controller that is gone may have left workers and apps: the next one takes them over and ends them.
+    if (this.#child?.exitCode !== null || this.#child.signalCode !== null) await this.serve().catch(() => {});
+    await this.end("SIGINT");
+    await rm(this.home, { recursive: true, force: true });
+  }
+}
