@@ -32,10 +32,17 @@ export type Runner = {
   /** Throws `APP_NOT_READY` or `APP_EXITED`. */
   untilReady(question: ReadyQuestion, signal: AbortSignal): Promise<Address>;
   /** Asks it to end, and after `graceMs` ends it and all that is left of it. */
-  stop(instance: RunningInstance, options: { graceMs: number }): Promise<Exit>;
+  stop(instance: RunningInstance, options: { graceMs: number; signal?: AbortSignal }): Promise<Exit>;
   leasePort(): Promise<PortLease>;
   /** Marks the port of an adopted instance as in use. */
   reservePort(port: number): PortLease;
+  /** The last lines of a file, and the offset in bytes behind the last of them. */
+  tail(path: string, count: number): Promise<{ lines: string[]; end: number }>;
+  /** Each whole line from an offset on, as it comes, until the signal. */
+  follow(
+    path: string,
+    options: { from: number; signal: AbortSignal; onLine(text: string): void },
+  ): Promise<void>;
   lastLines(output: LaunchSpec["output"], count: number): Promise<string[]>;
   isolation: Isolation;
   /** The user that instances of an app really run as, given the one that it owns. */

@@ -7,6 +7,7 @@ import { Instance } from "./instance.ts";
 import type { AdoptedInstance } from "./ports.ts";
 import { wantedInstances } from "./restart.ts";
 import { enterService, revive } from "./supervise.ts";
+import { track } from "./track.ts";
 
 /**
  * Brings what runs in line with what is wanted, after a start of the controller: takes over the instances of an
@@ -60,7 +61,7 @@ async function adoptWanted(controller: Controller, app: App, found: Set<AdoptedI
     .sort((a, b) => b.startedAt.localeCompare(a.startedAt));
   for (const candidate of candidates) {
     if (controller.runtime(app.name).serving.has(candidate.id)) continue;
-    const instance = track(controller, app, candidate);
+    const instance = takeOver(controller, app, candidate);
     if (!(await answers(controller, app, instance))) continue;
     found.delete(candidate);
     enterService(controller, app, instance);
@@ -71,12 +72,10 @@ async function adoptWanted(controller: Controller, app: App, found: Set<AdoptedI
   }
 }
 
-function track(controller: Controller, app: App, adopted: AdoptedInstance): Instance {
+function takeOver(controller: Controller, app: App, adopted: AdoptedInstance): Instance {
   const lease = adopted.port === null ? null : controller.runner.reservePort(adopted.port);
   const instance = new Instance(adopted, lease);
-  const { living } = controller.runtime(app.name);
-  living.add(instance);
-  void instance.running.exited.then(() => living.delete(instance));
+  track(controller, app.name, instance);
   return instance;
 }
 

@@ -7,6 +7,7 @@ import { MaestroError } from "../errors.ts";
 import type { Controller } from "./controller.ts";
 import { Instance } from "./instance.ts";
 import type { PortLease } from "./ports.ts";
+import { runDirectoryOf, track } from "./track.ts";
 
 /** How often another port is tried when somebody took the first one in between. */
 const portAttempts = 3;
@@ -56,7 +57,7 @@ async function launch(controller: Controller, { app, release, id }: StartRequest
       { running, id, release: release.number, startedAt: new Date().toISOString(), output: spec.output },
       lease,
     );
-    track(controller, app, instance);
+    track(controller, app.name, instance);
     return instance;
   } catch (error) {
     lease?.release();
@@ -85,31 +86,9 @@ function specify(
     port: lease?.port ?? null,
     env: release.plan.env,
     user: controller.runner.effectiveUser(app.user),
-    runDirectory: join(home, "run", "instances", key),
+    runDirectory: runDirectoryOf(controller, key),
     output: { stdout: join(logs, `${file}.out.log`), stderr: join(logs, `${file}.err.log`) },
   };
-}
-
-function track(controller: Controller, app: App, instance: Instance): void {
-  const { living } = controller.runtime(app.name);
-  living.add(instance);
-  controller.log.info(
-    {
-      app: app.name,
-      instance: instance.id,
-      release: instance.release,
-      pid: instance.running.pid,
-      port: instance.port,
-    },
-    "instance.started",
-  );
-  void instance.running.exited.then((exit) => {
-    living.delete(instance);
-    controller.log.info(
-      { app: app.name, instance: instance.id, release: instance.release, ...exit },
-      "instance.ended",
-    );
-  });
 }
 
 async function untilReady(

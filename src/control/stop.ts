@@ -2,7 +2,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { App } from "../app/app.ts";
 import type { Controller } from "./controller.ts";
-import { retire } from "./retire.ts";
+import { type RetireOptions, retire } from "./retire.ts";
 
 /** Stops an app until it is restarted: no new requests, what is under way drains, then its processes end. */
 export async function stopApp(controller: Controller, name: string): Promise<void> {
@@ -33,16 +33,16 @@ export async function removeApp(
   });
 }
 
-/** Ends every instance of every app, for an end of all of Maestro. */
-export async function stopEverything(controller: Controller): Promise<void> {
-  await Promise.all(controller.registry.all().map((app) => withdraw(controller, app)));
+/** Ends every instance of every app, for an end of all of Maestro. What is wanted stays as it is on disk. */
+export async function stopEverything(controller: Controller, options: RetireOptions): Promise<void> {
+  await Promise.all(controller.registry.all().map((app) => withdraw(controller, app, options)));
 }
 
-async function withdraw(controller: Controller, app: App): Promise<void> {
+async function withdraw(controller: Controller, app: App, options: RetireOptions = {}): Promise<void> {
   const runtime = controller.runtime(app.name);
   runtime.giveUpRevivals();
   runtime.problem = null;
   runtime.serving.clear();
   await controller.publish(app);
-  await retire(controller, app, runtime.living);
+  await retire(controller, app, runtime.living, options);
 }

@@ -1,0 +1,34 @@
+import { existsSync } from "node:fs";
+import treeKill from "tree-kill";
+import { isSystemError } from "../errors.ts";
+import { groupOf } from "./family.ts";
+import { isAlive, type ProcessIdentity } from "./processes.ts";
+
+/** Signals one process, if it still is the one that is meant. */
+export function signalProcess(identity: ProcessIdentity, signal: NodeJS.Signals): void {
+  if (isOne(identity.pid) && isAlive(identity)) kill(identity.pid, signal);
+}
+
+/** Signals the process group that an instance leads, also when its leader has ended before the others. */
+export function signalGroup(instance: ProcessIdentity, signal: NodeJS.Signals): void {
+  if (isOne(instance.pid) && groupOf(instance).length > 0) kill(-instance.pid, signal);
+}
+
+/** Kills a process and its descendants, as far as parent ids lead. */
+export async function killTree(identity: ProcessIdentity): Promise<void> {
+  // tree-kill signals whatever it is given (a string such as "1; x" is pid 1 to it), and throws where nobody catches
+  // when ps(1) is missing; then the caller's own look into /proc has to do.
+  if (!isOne(identity.pid) || !isAlive(identity) || !existsSync("/bin/ps")) return;
+  await new Promise<void>((resolve) => treeKill(identity.pid, "SIGKILL", () => resolve()));
+}
+
+/** kill(2) takes 0 for our own group, -1 for everyone; 1 is init. */
+const isOne = (pid: number) => Number.isSafeInteger(pid) && pid > 1 && pid !== process.pid;
+
+function kill(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if (!isSystemError(error, "ESRCH")) throw error; // it ended by itself meanwhile
+  }
+}

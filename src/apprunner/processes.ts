@@ -1,0 +1,65 @@
+import { readdirSync, readFileSync } from "node:fs";
+
+/** A pid alone may be somebody else's by now; with its start time it names a process for good. */
+export type ProcessIdentity = { pid: number; startTime: string };
+
+/** What /proc/PID/stat says of a process, see proc_pid_stat(5). */
+export type ProcessInfo = ProcessIdentity & { parent: number; group: number; session: number };
+
+/** Null when there is no such process, or it has ended and only waits to be reaped (a zombie). */
+export function readProcess(pid: number): ProcessInfo | null {
+  const stat = readProc(`${pid}/stat`);
+  if (stat === null) return null;
+  // Field 2 is a name that the program chooses: it may hold spaces and parentheses. The last ")" ends it.
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const [state, parent, group, session] = fields;
+  const startTime = fields[19];
+  if (startTime === undefined || state === "Z" || state === "X") return null;
+  return { pid, startTime, parent: Number(parent), group: Number(group), session: Number(session) };
+}
+
+/** Every process of this machine that we can see, zombies excepted. */
+export function listProcesses(): ProcessInfo[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => readProcess(Number(name)))
+    .filter((process) => process !== null);
+}
+
+export function isAlive({ pid, startTime }: ProcessIdentity): boolean {
+  return readProcess(pid)?.startTime === startTime;
+}
+
+/** The real uid of a process; null when it is gone. */
+export function uidOf(pid: number): number | null {
+  const uid = /^Uid:\s+(\d+)/m.exec(readProc(`${pid}/status`) ?? "")?.[1];
+  return uid === undefined ? null : Number(uid);
+}
+
+/** "NAME=value" of the environment with which a process was started; empty when it may not be read. */
+export function environmentOf(pid: number): Set<string> {
+  return new Set((readProc(`${pid}/environ`) ?? "").split("\0"));
+}
+
+/** The identity of this boot of the machine: a pid of another boot is nobody. */
+export function bootId(): string {
+  return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+}
+
+/** When a process was started, ISO 8601. */
+export function startedAt({ startTime }: ProcessIdentity): string {
+  const bootedAt = Number(/^btime (\d+)$/m.exec(readFileSync("/proc/stat", "utf8"))?.[1]);
+  return new Date((bootedAt + Number(startTime) / ticksPerSecond) * 1000).toISOString();
+}
+
+/** USER_HZ: 100 on every Linux that Node runs on. */
+const ticksPerSecond = 100;
+
+function readProc(path: string): string | null {
+  try {
+    return readFileSync(`/proc/${path}`, "utf8");
+  } catch {
+    // Gone meanwhile (ENOENT, ESRCH), or another user's: either way there is nothing that can be known.
+    return null;
+  }
+}

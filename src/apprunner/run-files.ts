@@ -1,0 +1,41 @@
+import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { LaunchSpec, RunningInstance } from "../app/instance.ts";
+import { InstanceRecord, instanceFiles } from "../protocol/instance-files.ts";
+import { bootId, type ProcessIdentity } from "./processes.ts";
+
+/** A running instance together with what is written down about it. */
+export type KnownInstance = RunningInstance & { readonly record: InstanceRecord };
+
+/**
+ * Writes instance.json so that a reader finds all of it or nothing. Not synced to the disk: what it speaks of does
+ * not outlive a power cut either.
+ */
+export async function writeRecord(spec: LaunchSpec): Promise<InstanceRecord> {
+  const { app, key, id, release, port, output, runDirectory } = spec;
+  const record: InstanceRecord = { v: 1, app, key, id, release, port, bootId: bootId(), output };
+  const path = join(runDirectory, instanceFiles.record);
+  await mkdir(runDirectory, { recursive: true, mode: 0o700 });
+  await writeFile(`${path}.tmp`, JSON.stringify(record), { mode: 0o600 });
+  await rename(`${path}.tmp`, path);
+  return record;
+}
+
+/** Null when it is missing or not what Maestro writes. */
+export async function readRecord(runDirectory: string): Promise<InstanceRecord | null> {
+  try {
+    const text = await readFile(join(runDirectory, instanceFiles.record), "utf8");
+    return InstanceRecord.parse(JSON.parse(text));
+  } catch {
+    return null; // whatever the reason, nobody can be recognised by it
+  }
+}
+
+/** Who the shim started; null when it has not yet, or the line is not whole. */
+export async function readIdentity(runDirectory: string): Promise<ProcessIdentity | null> {
+  const text = await readFile(join(runDirectory, instanceFiles.process), "utf8").catch(() => "");
+  const match = /^(\d{1,10}) (\d{1,20})\n$/.exec(text);
+  const pid = Number(match?.[1]);
+  const startTime = match?.[2];
+  return startTime !== undefined && pid > 1 ? { pid, startTime } : null;
+}

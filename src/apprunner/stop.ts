@@ -1,0 +1,61 @@
+import type { Exit, RunningInstance } from "../app/instance.ts";
+import { type FamilyOf, familyOf, groupOf } from "./family.ts";
+import { killTree, signalGroup, signalProcess } from "./kill.ts";
+import { poll } from "./poll.ts";
+import { isAlive } from "./processes.ts";
+import type { KnownInstance } from "./run-files.ts";
+
+export type StopOptions = {
+  /** How long it may take to end by itself, in ms. */
+  graceMs: number;
+  /** Ends the grace early. */
+  signal?: AbortSignal;
+  /** Also ends everything else of this user. Only for the last instance of an app that has a user of its own. */
+  uid?: number;
+};
+
+/** An instance, with its record when it comes from `launch` or `adopt`: by that its orphans are recognised. */
+export type Stoppable = RunningInstance & Partial<Pick<KnownInstance, "record">>;
+
+/**
+ * Ends an instance: SIGTERM to its process group, so that its own handlers run, also behind a shell; then, when the
+ * grace is over, SIGKILL to all that is left, orphans included. Also ends what an instance left behind that has
+ * ended by itself. Resolves with how its main process ended.
+ */
+export async function stop(instance: Stoppable, { graceMs, signal, uid }: StopOptions): Promise<Exit> {
+  const family: FamilyOf = uid === undefined ? instance : { ...instance, uid };
+  const known = familyOf(family);
+  const grace = AbortSignal.any([AbortSignal.timeout(graceMs), ...(signal ? [signal] : [])]);
+
+  signalGroup(instance, "SIGTERM");
+  await untilGone(instance, grace);
+  await killTree(instance);
+  await poll(() => killRest(family, known), { first: 2, most: 50 }, AbortSignal.timeout(killLimitMs)).catch(
+    () => {}, // what SIGKILL does not end hangs in the kernel: nobody can do more about it
+  );
+  return instance.exited;
+}
+
+const killLimitMs = 5000;
+
+/** Resolves when the main process and all of its group have ended, or the grace is over. */
+async function untilGone(instance: RunningInstance, grace: AbortSignal): Promise<void> {
+  await Promise.race([instance.exited, aborted(grace)]);
+  await poll(() => (groupOf(instance).length === 0 ? true : null), { first: 2, most: 100 }, grace).catch(
+    () => {}, // the grace is over
+  );
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+/** True when nothing is left. `known` are those whose kinship could be seen only as long as their parents lived. */
+function killRest(family: FamilyOf, known: ReturnType<typeof familyOf>): true | null {
+  const left = [...familyOf(family), ...known.filter(isAlive)];
+  for (const process of left) signalProcess(process, "SIGKILL");
+  return left.length === 0 ? true : null;
+}

@@ -1,0 +1,130 @@
+import { execFile } from "node:child_process";
+import { cp, mkdtemp, rm } from "node:fs/promises";
+import { request } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { WebSocket } from "ws";
+import { fetchFrom, Load } from "../support/load.ts";
+import { fixture, TestMaestro } from "../support/maestro.ts";
+
+const run = promisify(execFile);
+const version = (name: string) => ({ "version.js": `export const version = ${JSON.stringify(name)};\n` });
+
+let maestro: TestMaestro;
+beforeAll(async () => {
+  maestro = await TestMaestro.start("--stream-drain", "2");
+});
+afterAll(async () => {
+  await maestro[Symbol.asyncDispose]();
+});
+
+/** The events of a server-sent event stream, in the order in which they come. */
+function openEvents(host: string): { first: Promise<string>; all: Promise<string> } {
+  const first = Promise.withResolvers<string>();
+  const all = Promise.withResolvers<string>();
+  const opened = request({ port: maestro.httpPort, host: "127.0.0.1", path: "/events", headers: { host } });
+  opened.on("response", (response) => {
+    let text = "";
+    response.setEncoding("utf8").on("data", (chunk: string) => {
+      text += chunk;
+      first.resolve(text);
+    });
+    response.on("end", () => all.resolve(text)).on("error", all.reject);
+  });
+  opened.on("error", first.reject).end();
+  return { first: first.promise, all: all.promise };
+}
+
+async function twentyRestarts(app: string, directory: string): Promise<void> {
+  const host = `${app}.test`;
+  await maestro.deploy(app, directory, version("v0"));
+  await using load = disposable(
+    new Load(maestro.httpPort, host, { "keep-alive": 4, close: 2, slow: 2, upload: 2 }),
+  );
+  for (let count = 1; count <= 20; count += 1) {
+    await load.more(20);
+    await maestro.deploy(app, directory, version(`v${count}`));
+    const { body } = await fetchFrom(maestro.httpPort, host);
+    expect(JSON.parse(body)).toMatchObject({ version: `v${count}` });
+  }
+  await load.end();
+  expect(load.failures).toEqual([]);
+  const known = new Set(Array.from({ length: 21 }, (_, count) => `v${count}`));
+  expect([...load.versions()].filter((name) => !known.has(name))).toEqual([]);
+  for (const kind of ["keep-alive", "close", "slow", "upload"] as const) {
+    expect(load.versions(kind).size, kind).toBeGreaterThan(1);
+  }
+}
+
+function disposable(load: Load): Load & AsyncDisposable {
+  return Object.assign(load, { [Symbol.asyncDispose]: () => load.end() });
+}
+
+describe("twenty restarts in a row under steady load", () => {
+  it("fail no request of a plain Node app, and each is answered by one release, whole", async () => {
+    const events = openEvents("plain.test").first.catch(() => "not deployed yet");
+    await twentyRestarts("plain", fixture("traffic"));
+    await events;
+  }, 300_000);
+
+  for (const framework of ["express", "fastify"]) {
+    it(`fail no request of a ${framework} app that was installed from the registry`, async () => {
+      const directory = await mkdtemp(join(tmpdir(), `maestro-${framework}-`));
+      try {
+        await cp(fixture(framework), directory, { recursive: true });
+        await run("npm", ["ci", "--no-audit", "--no-fund"], { cwd: directory });
+        await twentyRestarts(framework, directory);
+      } finally {
+        await rm(directory, { recursive: true, force: true });
+      }
+    }, 300_000);
+  }
+});
+
+describe("what stays open over a restart", () => {
+  it("an event stream stays with the old instance for the stream drain, and gets the app's last event", async () => {
+    await maestro.deploy("stream", fixture("traffic"), version("old"));
+    const events = openEvents("stream.test");
+    expect(await events.first).toContain("hello");
+    await maestro.deploy("stream", fixture("traffic"), version("new"));
+    const answer = await fetchFrom(maestro.httpPort, "stream.test");
+    expect(JSON.parse(answer.body)).toMatchObject({ version: "new" });
+    expect(await events.all).toContain("event: bye");
+  });
+
+  it("a WebSocket lives on through a restart of another app", async () => {
+    await maestro.deploy("chat", fixture("websocket"));
+    const socket = await openSocket("chat.test");
+    await maestro.deploy("stream", fixture("traffic"), version("newer"));
+    expect(await echo(socket, "still here?")).toBe("still here?");
+    socket.terminate();
+  });
+
+  it("a WebSocket stays with its instance for the stream drain, and gets the app's own close frame", async () => {
+    await maestro.deploy("chat", fixture("websocket"), { "marker.txt": "one" });
+    const socket = await openSocket("chat.test");
+    const closed = new Promise<{ code: number; reason: string }>((resolve) => {
+      socket.on("close", (code, reason) => resolve({ code, reason: String(reason) }));
+    });
+    const { release } = await maestro.deploy("chat", fixture("websocket"), { "marker.txt": "two" });
+    expect(await echo(socket, "old one?")).toBe("old one?");
+    const ps = await (await maestro.client()).call("ps", { app: "chat" });
+    expect(ps.map(({ state }) => state).sort()).toEqual(["draining", "serving"]);
+    expect(ps.find(({ state }) => state === "serving")?.release).toBe(release);
+    expect(await closed).toEqual({ code: 1001, reason: "the app is being replaced" });
+  });
+});
+
+async function openSocket(host: string): Promise<WebSocket> {
+  const socket = new WebSocket(`ws://127.0.0.1:${maestro.httpPort}/`, { headers: { host } });
+  await new Promise<void>((resolve, reject) => socket.on("open", resolve).on("error", reject));
+  return socket;
+}
+
+async function echo(socket: WebSocket, text: string): Promise<string> {
+  const answer = new Promise<string>((resolve) => socket.once("message", (data) => resolve(String(data))));
+  socket.send(text);
+  return answer;
+}
