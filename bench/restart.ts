@@ -92,7 +92,15 @@ try {
     rows.push(await measure(maestro, name, directory));
   }
   console.log(`restart, ${rounds} rounds, medians\n${machine()}\n`);
-  const head = ["app", "own start", "restart, 1 file changed", "p90", "overhead", "restart, unchanged", "overhead"];
+  const head = [
+    "app",
+    "own start",
+    "restart, 1 file changed",
+    "p90",
+    "overhead",
+    "restart, unchanged",
+    "overhead",
+  ];
   console.log(table(head, rows));
 } finally {
   await maestro[Symbol.asyncDispose]();

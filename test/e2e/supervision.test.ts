@@ -1,0 +1,102 @@
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { fetchFrom } from "../support/load.ts";
+import { fixture, TestMaestro } from "../support/maestro.ts";
+
+let maestro: TestMaestro;
+beforeAll(async () => {
+  maestro = await TestMaestro.start();
+});
+afterAll(async () => {
+  await maestro[Symbol.asyncDispose]();
+});
+
+const appReport = async (name: string) => {
+  const found = (await (await maestro.client()).call("apps", {})).find(({ app }) => app === name);
+  return found ?? expect.fail(`no app ${name}`);
+};
+
+describe("an instance that dies", () => {
+  it("is started again, and requests meanwhile are held and answered", async () => {
+    const { instances } = await maestro.deploy("phoenix", fixture("traffic"));
+    const first = instances[0] ?? expect.fail("no instance");
+    process.kill(first.pid, "SIGKILL");
+    const answer = await fetchFrom(maestro.httpPort, "phoenix.test");
+    expect(answer.status).toBe(200);
+    expect(JSON.parse(answer.body).pid).not.toBe(first.pid);
+  });
+
+  it("again and again is reported as failing, with its last words; a restart with better code mends it", async () => {
+    await maestro.deploy("moody", fixture("moody"));
+    // Each request ends it, as one of the test apps of 2012 does.
+    for (let death = 1; death <= 3; death += 1) {
+      const since = maestro.logLength;
+      await fetchFrom(maestro.httpPort, "moody.test").catch(() => {});
+      await maestro.until("instance.died", (entry) => entry["app"] === "moody" && entry["deaths"] === death);
+      if (death < 3) await maestro.until("instance.started", (entry) => entry["app"] === "moody", since);
+    }
+    const report = await appReport("moody");
+    expect(report.state).toBe("failing");
+    expect(report.problem).toContain("died 3 times");
+    expect(report.lastWords?.join("\n")).toContain("I cannot go on");
+    await maestro.deploy("moody", fixture("traffic"));
+    expect((await appReport("moody")).state).toBe("serving");
+    expect((await fetchFrom(maestro.httpPort, "moody.test")).status).toBe(200);
+  });
+});
+
+describe("a restart of Maestro", () => {
+  it("by SIGTERM leaves apps serving, and the next controller takes them over", async () => {
+    const { instances } = await maestro.deploy("keep", fixture("traffic"));
+    expect(await maestro.end("SIGTERM")).toBe(0);
+    expect((await fetchFrom(maestro.httpPort, "keep.test")).status).toBe(200);
+    await maestro.serve();
+    const ps = await (await maestro.client()).call("ps", { app: "keep" });
+    expect(ps.map(({ pid, state }) => ({ pid, state }))).toEqual([
+      { pid: instances[0]?.pid, state: "serving" },
+    ]);
+  });
+
+  it("by SIGINT ends everything, and the next one starts what was wanted", async () => {
+    const before = (await maestro.deploy("back", fixture("traffic"))).instances[0]?.pid;
+    await maestro.end("SIGINT");
+    expect(() => process.kill(before ?? 0, 0)).toThrow("ESRCH");
+    await expect(fetchFrom(maestro.httpPort, "back.test")).rejects.toThrow("ECONNREFUSED");
+    await maestro.serve();
+    const answer = await fetchFrom(maestro.httpPort, "back.test");
+    expect(answer.status).toBe(200);
+    expect(JSON.parse(answer.body).release).toBe("v1");
+  });
+
+  it("names a registry file that does not parse, keeps it, and goes on with the other apps", async () => {
+    await maestro.deploy("sound", fixture("traffic"));
+    await maestro.deploy("hurt", fixture("traffic"));
+    await maestro.end("SIGINT");
+    const path = join(maestro.home, "state/apps/hurt.json");
+    const whole = await readFile(path, "utf8");
+    await writeFile(path, whole.slice(0, 40));
+    await maestro.serve();
+    expect((await fetchFrom(maestro.httpPort, "sound.test")).status).toBe(200);
+    expect(await appReport("hurt")).toMatchObject({
+      state: "broken",
+      problem: expect.stringContaining(path),
+    });
+    await expect((await maestro.client()).call("restart", { app: "hurt" })).rejects.toMatchObject({
+      details: { path },
+    });
+    expect(await readFile(path, "utf8")).toBe(whole.slice(0, 40));
+    await maestro.end("SIGINT");
+    await writeFile(path, whole);
+    await maestro.serve();
+    expect((await fetchFrom(maestro.httpPort, "hurt.test")).status).toBe(200);
+  });
+
+  it("is refused while another runs on the same home, with the pid of that one", async () => {
+    const other = await TestMaestro.start("--home", maestro.home).then(
+      () => expect.fail("a second controller came up"),
+      (error: Error) => error,
+    );
+    expect(other.message).toContain(`as process ${maestro.pid}`);
+  });
+});
