@@ -20,7 +20,7 @@ export async function endOf(runDirectory: string, identity: ProcessIdentity): Pr
   const exit = await readExit(runDirectory);
   if (exit !== null) return exit;
   // The shim was killed and the app lives on, or dies unseen.
-  await poll(() => (isAlive(identity) ? null : true), { first: 5, most: 1000 });
+  await poll(() => (isAlive(identity) ? null : true), { first: 5, most: 1000 }, { ref: false });
   return (await readExit(runDirectory)) ?? unseen;
 }
 

@@ -3,9 +3,10 @@ import { MaestroError } from "../errors.ts";
 import { environmentCarrier, type Runtime, searchPath } from "./chain.ts";
 
 type Variables = ReadonlyMap<string, string>;
+type EnvironmentOf = Pick<LaunchSpec, "app" | "id" | "release" | "directory" | "port" | "env">;
 
 /** What an app's processes find in their environment: what is listed here, and the app's own. Nothing of Maestro's. */
-export function appEnvironment(spec: LaunchSpec, { node }: Runtime): Variables {
+export function appEnvironment(spec: EnvironmentOf, { node }: Runtime): Variables {
   const variables = new Map([
     ["HOST", "127.0.0.1"],
     ["NODE_ENV", "production"],

@@ -1,5 +1,5 @@
-import { accessSync, constants, statSync } from "node:fs";
-import { dirname } from "node:path";
+import { accessSync, constants, realpathSync, statSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import type { AppUser } from "../app/app.ts";
 import type { Isolation } from "../app/reports.ts";
 
@@ -55,10 +55,20 @@ function isExecutable(path: string): boolean {
  * looked at.
  */
 export function canReach(user: AppUser, path: string): boolean {
+  return canEnter(user, realPathOf(path));
+}
+
+/** With its symbolic links resolved, as far as it exists. */
+function realPathOf(path: string): string {
+  if (statSync(path, { throwIfNoEntry: false })) return realpathSync(path);
+  return join(realPathOf(dirname(path)), basename(path));
+}
+
+function canEnter(user: AppUser, path: string): boolean {
   const stat = statSync(path, { throwIfNoEntry: false });
-  const parent = dirname(path);
   if (stat && !permits(user, stat, stat.isDirectory() ? 0o1 : 0o4)) return false;
-  return parent === path || canReach(user, parent);
+  const parent = dirname(path);
+  return parent === path || canEnter(user, parent);
 }
 
 function permits(

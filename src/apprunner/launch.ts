@@ -1,9 +1,9 @@
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
-import { type FileHandle, mkdir, open } from "node:fs/promises";
+import { closeSync, existsSync, fchmodSync, fchownSync, mkdirSync, openSync } from "node:fs";
 import type { Socket } from "node:net";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { AppUser } from "../app/app.ts";
 import type { LaunchSpec } from "../app/instance.ts";
 import { MaestroError } from "../errors.ts";
 import { chain, type Runtime } from "./chain.ts";
@@ -21,12 +21,8 @@ const shim = fileURLToPath(new URL("./shim.sh", import.meta.url));
  */
 export async function launch(spec: LaunchSpec, runtime: Runtime): Promise<KnownInstance> {
   const environment = chainEnvironment(appEnvironment(spec, runtime));
-  const record = await writeRecord(spec);
-  {
-    await using stdout = await openLog(spec.output.stdout);
-    await using stderr = await openLog(spec.output.stderr);
-    await startShim(spec, [...ownSession, ...chain(spec, runtime)], environment, { stdout, stderr });
-  }
+  const record = writeRecord(spec);
+  await startShim(spec, [...ownSession, ...chain(spec, runtime)], environment);
   const identity = await readIdentity(spec.runDirectory);
   if (identity === null) throw notStarted(spec);
   return { key: spec.key, ...identity, record, exited: endOf(spec.runDirectory, identity) };
@@ -40,8 +36,9 @@ async function startShim(
   spec: LaunchSpec,
   command: readonly string[],
   env: Record<string, string>,
-  { stdout, stderr }: { stdout: FileHandle; stderr: FileHandle },
 ): Promise<void> {
+  using stdout = openLog(spec.output.stdout, spec.user);
+  using stderr = openLog(spec.output.stderr, spec.user);
   const child = spawn("/bin/sh", [shim, spec.runDirectory, ...command], {
     argv0: `apprunner.${spec.app}`,
     cwd: spec.directory,
@@ -56,9 +53,15 @@ async function startShim(
   });
 }
 
-async function openLog(path: string): Promise<FileHandle> {
-  await mkdir(dirname(path), { recursive: true });
-  return open(path, "a", 0o640);
+/** A log that only Maestro reads. The app's group may write, for programs that open /dev/stdout once more. */
+function openLog(path: string, user: AppUser | null): Disposable & { fd: number } {
+  mkdirSync(dirname(path), { recursive: true });
+  const fd = openSync(path, "a", 0o640);
+  if (user !== null && process.getuid?.() === 0) {
+    fchownSync(fd, 0, user.gid);
+    fchmodSync(fd, 0o620);
+  }
+  return { fd, [Symbol.dispose]: () => closeSync(fd) };
 }
 
 function cannotSpawn({ app, directory }: LaunchSpec, cause: Error): MaestroError {

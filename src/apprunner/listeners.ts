@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readlinkSync, readSync } from "node:fs";
 import type { Address } from "../app/instance.ts";
 
 /** A listening TCP socket, as proc_net_tcp(5) shows it. */
@@ -11,43 +11,84 @@ export type Listener = {
   inode: string;
 };
 
+const tables = ["/proc/net/tcp", "/proc/net/tcp6"] as const;
+type Table = (typeof tables)[number];
+
 /** Every TCP socket that listens on this machine. */
 export function listListeners(): Listener[] {
-  return ["/proc/net/tcp", "/proc/net/tcp6"].flatMap((path) => readTable(path).flatMap(parseLine));
+  return tables.flatMap(readTable);
 }
 
-function readTable(path: string): string[] {
+/** Whose listener gets a connection to a host: where to look, the closest match first, as the kernel chooses. */
+const places = {
+  "127.0.0.1": [
+    ["/proc/net/tcp", "0100007F"],
+    ["/proc/net/tcp", "00000000"],
+    ["/proc/net/tcp6", "0000000000000000FFFF00000100007F"],
+    ["/proc/net/tcp6", "0".repeat(32)],
+  ],
+  "::1": [
+    ["/proc/net/tcp6", "00000000000000000000000001000000"],
+    ["/proc/net/tcp6", "0".repeat(32)],
+  ],
+} as const satisfies Record<Address["host"], readonly (readonly [Table, string])[]>;
+
+/** The sockets that a connection to an address can reach: one, or several that share the port (SO_REUSEPORT). */
+export function listenersAt({ host, port }: Address): Listener[] {
+  const read = new Map<Table, Listener[]>();
+  for (const [table, wanted] of places[host]) {
+    const all = read.get(table) ?? readTable(table);
+    read.set(table, all);
+    const found = all.filter((listener) => listener.port === port && listener.address === wanted);
+    if (found.length > 0) return found;
+  }
+  return [];
+}
+
+/**
+ * The kernel lists the sockets that listen before all others. What comes after them is not read: to find it costs
+ * the kernel milliseconds, also when there is nothing.
+ */
+function readTable(path: Table): Listener[] {
+  let file: number;
   try {
-    return readFileSync(path, "utf8").split("\n").slice(1);
+    file = openSync(path, "r");
   } catch {
     return []; // a kernel without IPv6 has no tcp6
+  }
+  try {
+    return [...leadingListeners(file)];
+  } finally {
+    closeSync(file);
+  }
+}
+
+function* leadingListeners(file: number): Generator<Listener> {
+  const block = Buffer.alloc(64 * 1024);
+  let rest = "";
+  let heading = 1;
+  for (let length = readSync(file, block); length > 0; length = readSync(file, block)) {
+    const lines = (rest + block.toString("latin1", 0, length)).split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines.slice(heading)) {
+      const listener = parseLine(line);
+      if (listener === null) return;
+      yield listener;
+    }
+    heading = 0;
   }
 }
 
 const listening = "0A";
 
-function parseLine(line: string): Listener[] {
+/** Null for a socket that does not listen. */
+function parseLine(line: string): Listener | null {
   const fields = line.trim().split(/\s+/);
   const [, local, , state] = fields;
   const [address, port] = local?.split(":") ?? [];
   const inode = fields[9];
-  if (state !== listening || address === undefined || port === undefined || inode === undefined) return [];
-  return [{ address, port: Number.parseInt(port, 16), uid: Number(fields[7]), inode }];
-}
-
-/** The addresses whose listener gets a connection to the host, the closest match first, as the kernel chooses. */
-const matches = {
-  "127.0.0.1": ["0100007F", "0000000000000000FFFF00000100007F", "00000000", "0".repeat(32)],
-  "::1": ["00000000000000000000000001000000", "0".repeat(32)],
-} as const satisfies Record<Address["host"], readonly string[]>;
-
-/** The sockets that a connection to the address can reach: one, or several that share the port (SO_REUSEPORT). */
-export function listenersAt({ host, port }: Address, all: readonly Listener[]): Listener[] {
-  for (const address of matches[host]) {
-    const found = all.filter((listener) => listener.port === port && listener.address === address);
-    if (found.length > 0) return found;
-  }
-  return [];
+  if (state !== listening || address === undefined || port === undefined || inode === undefined) return null;
+  return { address, port: Number.parseInt(port, 16), uid: Number(fields[7]), inode };
 }
 
 /** The inodes of the sockets that a process holds; empty when it is gone or another user's. */

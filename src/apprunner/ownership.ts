@@ -10,7 +10,7 @@ type Owner = { instance: RunningInstance; user: AppUser | null };
  * app has a user of its own, the socket's user answers; else the processes of the instance that hold it.
  */
 export function ownsListener(owner: Owner, address: Address): boolean {
-  const found = listenersAt(address, listListeners());
+  const found = listenersAt(address);
   const owned = ownershipOf(owner);
   return found.length > 0 && found.every(owned);
 }

@@ -33,7 +33,7 @@ export async function untilReady(question: ReadyQuestion, signal?: AbortSignal):
   };
 
   try {
-    return await poll(look, pauses, wait);
+    return await poll(look, pauses, { signal: wait });
   } catch (error) {
     throw error === timeout.reason ? appNotReady(question, last) : error;
   }

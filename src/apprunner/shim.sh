@@ -16,7 +16,8 @@ shim() {
   # inherit that it is ignored, nor the descriptor of the FIFO.
   trap '' HUP INT QUIT TERM USR1 USR2 PIPE ALRM
   mkfifo -- "$run/alive" && exec 4<>"$run/alive"
-  exec 3>&-
+  # The log is the app's alone: whoever writes to it is taken for a part of the app.
+  exec >/dev/null 2>&1 3>&-
 
   wait "$!"
   echo "$?" >"$run/exit.tmp"

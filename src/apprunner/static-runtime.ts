@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createRequire, stripTypeScriptTypes } from "node:module";
-import { dirname, join } from "node:path";
+import { dirname, extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { exists, makeReadable, moveInto } from "./install.ts";
 
@@ -19,12 +19,15 @@ export async function installStaticServer(directory: string): Promise<string> {
   return join(target, "static-server.mjs");
 }
 
+/** The server where it lies in Maestro, for somebody who can read Maestro's own files. */
+export const staticServer = fileURLToPath(
+  new URL(`./static-server${extname(import.meta.url)}`, import.meta.url),
+);
+
 /** The server as JavaScript, so that the start of an app does not have to strip types. */
 async function programText(): Promise<string> {
-  const isSource = import.meta.url.endsWith(".ts");
-  const path = fileURLToPath(new URL(`./static-server.${isSource ? "ts" : "js"}`, import.meta.url));
-  const text = await readFile(path, "utf8");
-  return isSource ? stripTypeScriptTypes(text) : text;
+  const text = await readFile(staticServer, "utf8");
+  return staticServer.endsWith(".ts") ? stripTypeScriptTypes(text) : text;
 }
 
 type Packages = ReadonlyMap<string, string>;

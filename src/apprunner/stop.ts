@@ -23,6 +23,7 @@ export type Stoppable = RunningInstance & Partial<Pick<KnownInstance, "record">>
  * ended by itself. Resolves with how its main process ended.
  */
 export async function stop(instance: Stoppable, { graceMs, signal, uid }: StopOptions): Promise<Exit> {
+  using _alive = keepAlive();
   const family: FamilyOf = uid === undefined ? instance : { ...instance, uid };
   const known = familyOf(family);
   const grace = AbortSignal.any([AbortSignal.timeout(graceMs), ...(signal ? [signal] : [])]);
@@ -30,18 +31,32 @@ export async function stop(instance: Stoppable, { graceMs, signal, uid }: StopOp
   signalGroup(instance, "SIGTERM");
   await untilGone(instance, grace);
   await killTree(instance);
-  await poll(() => killRest(family, known), { first: 2, most: 50 }, AbortSignal.timeout(killLimitMs)).catch(
+  await poll(
+    () => killRest(family, known),
+    { first: 2, most: 50 },
+    { signal: AbortSignal.timeout(killLimitMs) },
+  ).catch(
     () => {}, // what SIGKILL does not end hangs in the kernel: nobody can do more about it
   );
-  return instance.exited;
+  return await instance.exited;
 }
 
 const killLimitMs = 5000;
 
+/** Watching an instance does not keep this process alive; ending one has to be seen through. */
+function keepAlive(): Disposable {
+  const timer = setInterval(() => {}, 60_000);
+  return { [Symbol.dispose]: () => clearInterval(timer) };
+}
+
 /** Resolves when the main process and all of its group have ended, or the grace is over. */
 async function untilGone(instance: RunningInstance, grace: AbortSignal): Promise<void> {
   await Promise.race([instance.exited, aborted(grace)]);
-  await poll(() => (groupOf(instance).length === 0 ? true : null), { first: 2, most: 100 }, grace).catch(
+  await poll(
+    () => (groupOf(instance).length === 0 ? true : null),
+    { first: 2, most: 100 },
+    { signal: grace },
+  ).catch(
     () => {}, // the grace is over
   );
 }

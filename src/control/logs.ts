@@ -19,8 +19,9 @@ export async function recentLines(controller: Controller, request: LogRequest): 
   const lines: LogLine[] = [];
   for (const file of (await logFiles(controller, request)).reverse()) {
     if (lines.length >= request.lines) break;
-    const { lines: tail } = await controller.runner.tail(file.path, request.lines);
-    lines.unshift(...tail.map((text) => line(file, text)));
+    const { lines: tail, unfinished } = await controller.runner.tail(file.path, request.lines);
+    const texts = unfinished === null ? tail : [...tail, unfinished];
+    lines.unshift(...texts.map((text) => line(file, text)));
   }
   return lines.slice(-request.lines);
 }

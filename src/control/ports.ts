@@ -36,8 +36,8 @@ export type Runner = {
   leasePort(): Promise<PortLease>;
   /** Marks the port of an adopted instance as in use. */
   reservePort(port: number): PortLease;
-  /** The last lines of a file, and the offset in bytes behind the last of them. */
-  tail(path: string, count: number): Promise<{ lines: string[]; end: number }>;
+  /** The last lines of a file, what follows them without a newline, and the offset in bytes behind the last newline. */
+  tail(path: string, count: number): Promise<{ lines: string[]; unfinished: string | null; end: number }>;
   /** Each whole line from an offset on, as it comes, until the signal. */
   follow(
     path: string,

@@ -32,7 +32,7 @@ export async function startInstance(
       await untilReady(controller, request, instance, signal);
       return instance;
     } catch (error) {
-      const failure = await withLastWords(controller, instance, error);
+      const failure = await withLastWords(controller, request.app.name, instance, error);
       await discard(controller, instance);
       if (attempt < portAttempts && portWasTaken(failure)) continue;
       throw failure;
@@ -111,10 +111,15 @@ async function untilReady(
   );
 }
 
-async function withLastWords(controller: Controller, instance: Instance, error: unknown): Promise<unknown> {
+async function withLastWords(
+  controller: Controller,
+  app: string,
+  instance: Instance,
+  error: unknown,
+): Promise<unknown> {
   if (!(error instanceof MaestroError)) return error;
   const lastLines = await controller.runner.lastLines(instance.output, lastWordsCount);
-  const details = { ...error.details, instance: instance.id, release: instance.release, lastLines };
+  const details = { ...error.details, app, instance: instance.id, release: instance.release, lastLines };
   return new MaestroError(error.code, error.message, details, { cause: error });
 }
 

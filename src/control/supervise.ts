@@ -19,6 +19,8 @@ export function supervise(controller: Controller, app: App, instance: Instance):
   void instance.running.exited.then(async (exit) => {
     if (runtime.serving.get(instance.id) !== instance) return; // it was asked to go
     runtime.serving.delete(instance.id);
+    // Children that it left behind would hold its port, or answer in its place.
+    void controller.runner.stop(instance.running, { graceMs: 0 });
     await noteDeath(controller, runtime, app, instance, exit);
     await revive(controller, app.name, instance.id);
   });

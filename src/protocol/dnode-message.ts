@@ -59,7 +59,7 @@ export function parseMessage(value: unknown, maxCallbacks: number): DnodeMessage
 export function replyIdOf(value: unknown): number | null {
   const ids =
     z.object({ callbacks: z.record(z.string(), z.unknown()) }).safeParse(value).data?.callbacks ?? {};
-  const [id] = Object.keys(ids).filter((key) => CallbackId.safeParse(key).success && isArgument(ids[key]));
+  const id = Object.keys(ids).findLast((key) => CallbackId.safeParse(key).success && isArgument(ids[key]));
   return id === undefined ? null : Number(id);
 }
 

@@ -2,7 +2,7 @@ import { z } from "zod";
 
 /**
  * What the apprunner chain leaves in `run/instances/KEY/` for whichever controller looks. Every file is complete
- * or absent (written under a temporary name, then renamed).
+ * or absent: written under a temporary name and renamed, or in one write(2) whose newline says that it is whole.
  */
 export const instanceFiles = {
   /** JSON `InstanceRecord`, written by the controller before the start. */

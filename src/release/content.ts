@@ -20,13 +20,13 @@ const bufferBytes = 1024 * 1024;
 
 /** Reads and copies files a piece at a time. One for each release that is made: makers must not share a buffer. */
 export class Content {
+  readonly pace: Pace;
   readonly #root: string;
-  readonly #pace: Pace;
   readonly #buffer = Buffer.allocUnsafeSlow(bufferBytes);
 
   constructor(root: string, pace: Pace) {
     this.#root = root;
-    this.#pace = pace;
+    this.pace = pace;
   }
 
   /** SHA-256 of a file's content, in hex. */
@@ -49,7 +49,7 @@ export class Content {
       const big = file.size > bufferBytes;
       // A clone shares blocks with the original until one of them is written, where the file system can do it.
       if (big) await copyFile(pathOf(source), to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
-      const copy = openSync(to, big ? "r+" : "wx+", 0o600);
+      const copy = openSync(to, big ? "r" : "wx", 0o600);
       try {
         const copied = await this.#pump(big ? copy : source, big ? null : copy);
         fchmodSync(copy, file.executable ? modes.program : modes.file);
@@ -78,7 +78,7 @@ export class Content {
         written += writeSync(to, chunk, written, count - written, size + written);
       }
       size += count;
-      if (this.#pace.isDue()) await this.#pace.rest();
+      if (this.pace.isDue()) await this.pace.rest();
     }
   }
 }

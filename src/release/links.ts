@@ -1,5 +1,5 @@
+import { refusal } from "./failures.ts";
 import type { LinkEntry, SourceEntry } from "./tree.ts";
-import { refusal } from "./walk.ts";
 
 /** As many as Linux follows (path_resolution(7)). */
 const mostHops = 40;

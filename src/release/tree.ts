@@ -14,6 +14,14 @@ export type SourceIdentity = { ino: bigint; size: bigint; mtimeNs: bigint; ctime
 /** A file as it was found in `incoming/`; the digest is null until its content was read. */
 export type SourceFile = Omit<FileEntry, "digest"> & { digest: string | null; identity: SourceIdentity };
 export type SourceEntry = SourceFile | DirectoryEntry | LinkEntry;
+/** A file whose content was read. */
+export type ReadFile = SourceFile & { digest: string };
+
+export const isFile = (entry: SourceEntry): entry is SourceFile => entry.kind === "file";
+
+export function isRead(entry: SourceEntry): entry is ReadFile | DirectoryEntry | LinkEntry {
+  return entry.kind !== "file" || entry.digest !== null;
+}
 
 /** The order of a tree: parents before what is in them, the same on every machine. */
 export function byPath(one: { path: string }, other: { path: string }): number {

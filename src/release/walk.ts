@@ -10,6 +10,7 @@ import {
 import { realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { isSystemError, MaestroError } from "../errors.ts";
+import { changedMeanwhile, refusal } from "./failures.ts";
 import { refuseEscapes } from "./links.ts";
 import type { Pace } from "./pace.ts";
 import { byPath, type SourceEntry } from "./tree.ts";
@@ -58,11 +59,11 @@ export function openBelow(root: string, path: string, flags = 0): number {
     // Non-blocking: a FIFO that took the file's place must not hang the controller.
     fd = openSync(expected, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | flags);
   } catch (error) {
-    throw isSystemError(error, "ENOENT", "ENOTDIR", "ELOOP", "ENXIO") ? changed(path) : error;
+    throw isSystemError(error, "ENOENT", "ENOTDIR", "ELOOP", "ENXIO") ? changedMeanwhile(path) : error;
   }
   if (readlinkSync(pathOf(fd)) === expected) return fd;
   closeSync(fd);
-  throw changed(path);
+  throw changedMeanwhile(path);
 }
 
 /** A path that leads to an open file, whatever happens to its name. */
@@ -96,7 +97,7 @@ function describe(location: string, path: string): SourceEntry {
 
 function lstatOf(location: string, path: string): BigIntStats {
   const stats = lstatSync(location, { bigint: true, throwIfNoEntry: false });
-  if (stats === undefined) throw changed(path);
+  if (stats === undefined) throw changedMeanwhile(path);
   return stats;
 }
 
@@ -108,7 +109,7 @@ function targetOf(location: string, path: string): string {
     const target = readlinkSync(location);
     return target.startsWith(munged) ? target.slice(munged.length) : target;
   } catch (error) {
-    throw isSystemError(error, "ENOENT", "EINVAL") ? changed(path) : error;
+    throw isSystemError(error, "ENOENT", "EINVAL") ? changedMeanwhile(path) : error;
   }
 }
 
@@ -122,22 +123,6 @@ function withoutEmptyWebapp(entries: SourceEntry[]): SourceEntry[] {
   if (entries.some(({ path }) => path.startsWith("webapp/"))) return entries;
   return entries.filter(({ kind, path }) => kind !== "directory" || path !== "webapp");
 }
-
-/** Names what cannot be in a release, quoted as JSON because the name itself may be what is wrong with it. */
-export function refusal(path: string, what: string): MaestroError {
-  return new MaestroError(
-    "BAD_INPUT",
-    `${JSON.stringify(path)} ${what}, and cannot be in a release; leave it out`,
-    { path },
-  );
-}
-
-const changed = (path: string) =>
-  new MaestroError(
-    "BAD_INPUT",
-    `${JSON.stringify(path)} changed while it was being read; send the code again, and restart when it is all there`,
-    { path },
-  );
 
 const tooManyEntries = () =>
   new MaestroError("BAD_INPUT", `there are more than ${mostEntries} files and directories; leave out some`, {

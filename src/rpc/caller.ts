@@ -12,7 +12,7 @@ export type Caller =
 
 export type CallerRules = {
   /** The token that every TCP session has to show, if there is one. */
-  authenticate?: string | undefined;
+  token?: string | undefined;
   /** Whether this is the uid that an app runs as. */
   isAppUser(uid: number): boolean;
 };
@@ -29,7 +29,7 @@ export async function recognize(socket: Socket, via: "unix" | "tcp", rules: Call
   if (uid !== null && rules.isAppUser(uid)) {
     return refused("an app may not call Maestro; call it as another user", { uid });
   }
-  if (rules.authenticate !== undefined) return { kind: "stranger" };
+  if (rules.token !== undefined) return { kind: "stranger" };
   if (!local) return refused("calls from other machines need a token: `maestro serve --rpc-token`");
   if (uid === null)
     return refused("the user of this connection cannot be told; keep it open until the answer comes");

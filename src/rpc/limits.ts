@@ -6,8 +6,9 @@ export type Limits = {
   strangerLineBytes: number;
   /** How deep arrays and objects nest in a line. */
   depth: number;
-  /** Calls of one session that have not been answered yet, and the functions that they hold. */
+  /** Calls of one session that have not been answered yet. */
   calls: number;
+  /** Functions in one message; a call holds them until it is answered. */
   callbacks: number;
   /** Bytes that wait for a slow reader. One answer may be larger; what comes on top of it ends the session. */
   queuedBytes: number;
@@ -23,7 +24,7 @@ export const defaultLimits: Limits = {
   strangerLineBytes: 16 * 1024,
   depth: 32,
   calls: 256,
-  callbacks: 1000,
+  callbacks: 100,
   queuedBytes: 4 * 1024 * 1024,
   firstCallMs: 10_000,
   lingerMs: 1000,

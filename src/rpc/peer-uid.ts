@@ -13,8 +13,8 @@ const attempts = 3;
  */
 export async function uidOfPeer(pair: TcpPair): Promise<number | null> {
   for (let attempt = 0; attempt < attempts; attempt++) {
-    for (const table of ["/proc/net/tcp", "/proc/net/tcp6"]) {
-      const owner = ownerIn(await readTable(table), pair);
+    for (const table of tables) {
+      const owner = ownerIn(await table.read(), pair);
       if (owner !== null) return owner.inode === 0 ? null : owner.uid;
     }
   }
@@ -26,13 +26,38 @@ export function isLoopback(address: string): boolean {
   return address === "::1" || plainIpv4(address).startsWith("127.");
 }
 
-async function readTable(path: string): Promise<string> {
-  try {
-    return await readFile(path, "latin1");
-  } catch {
-    return ""; // No IPv6 on this machine, or no /proc: nobody is found in it.
+/**
+ * A read of these files costs the kernel milliseconds however few rows there are, so that a flood of connections
+ * shares them: whoever asks during a read gets the next one, which is sure to know the connection.
+ */
+class SharedTable {
+  readonly #path: string;
+  #reading: Promise<string> | null = null;
+  #next: Promise<string> | null = null;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /** The content as it is after this call. Empty where there is no such file: no IPv6 here, or no /proc. */
+  read(): Promise<string> {
+    if (this.#reading === null) return this.#begin();
+    this.#next ??= this.#reading.then(() => this.#begin());
+    return this.#next;
+  }
+
+  #begin(): Promise<string> {
+    this.#next = null;
+    this.#reading = readFile(this.#path, "latin1")
+      .catch(() => "")
+      .finally(() => {
+        this.#reading = null;
+      });
+    return this.#reading;
   }
 }
+
+const tables = [new SharedTable("/proc/net/tcp"), new SharedTable("/proc/net/tcp6")];
 
 /** Columns: sl local rem st tx:rx tr:when retrnsmt uid timeout inode. The peer's local side is our remote one. */
 function ownerIn(table: string, pair: TcpPair): { uid: number; inode: number } | null {

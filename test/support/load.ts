@@ -1,8 +1,14 @@
 import { createHash, randomBytes } from "node:crypto";
-import { Agent, type IncomingMessage, request as httpRequest } from "node:http";
+import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
 
 export type Answer = { status: number; body: string };
-export type Request = { method?: string; path?: string; body?: Buffer; headers?: Record<string, string>; agent?: Agent };
+export type Request = {
+  method?: string;
+  path?: string;
+  body?: Buffer;
+  headers?: Record<string, string>;
+  agent?: Agent;
+};
 
 /** One request through the proxy; rejects when no whole answer comes. */
 export async function fetchFrom(port: number, host: string, options: Request = {}): Promise<Answer> {
@@ -10,7 +16,14 @@ export async function fetchFrom(port: number, host: string, options: Request = {
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
   const length = body ? { "content-length": String(body.length) } : {};
   const request = httpRequest(
-    { host: "127.0.0.1", port, method, path, headers: { host, ...length, ...headers }, ...(agent ? { agent } : {}) },
+    {
+      host: "127.0.0.1",
+      port,
+      method,
+      path,
+      headers: { host, ...length, ...headers },
+      ...(agent ? { agent } : {}),
+    },
     resolve,
   );
   request.on("error", reject);
@@ -93,7 +106,8 @@ async function once(port: number, host: string, kind: LoadKind, agent: Agent): P
   const { status, body } = await fetchFrom(port, host, { agent, ...requestOf(kind) });
   if (status !== 200) throw new Error(`status ${status}: ${body.slice(0, 200)}`);
   const answer = JSON.parse(body) as { version: string; sha256?: string };
-  if (kind === "upload" && answer.sha256 !== uploadHash) throw new Error(`the upload arrived changed: ${body}`);
+  if (kind === "upload" && answer.sha256 !== uploadHash)
+    throw new Error(`the upload arrived changed: ${body}`);
   return answer.version;
 }
 

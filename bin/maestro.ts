@@ -1,0 +1,21 @@
+#!/usr/bin/env node
+import { main } from "../sdk/cli/main.ts";
+import { processTerminal } from "../sdk/cli/terminal.ts";
+import { ownVersion } from "../sdk/cli/version.ts";
+import { connect } from "../sdk/client.ts";
+
+/** argv → a command. What only a server needs is loaded only by the commands that need it. */
+process.exitCode = await main(process.argv.slice(2), {
+  version: ownVersion(),
+  terminal: processTerminal(),
+  connect,
+  async serve(flags) {
+    const { serve } = await import("../src/maestro.ts");
+    await serve(flags, process.env);
+  },
+  async doctor() {
+    const { examine } = await import("../src/operations/doctor.ts");
+    const { defaultHome } = await import("../src/config.ts");
+    return examine(process.env["MAESTRO_HOME"] ?? defaultHome());
+  },
+});

@@ -1,0 +1,95 @@
+import type { DoctorCheck } from "../../src/app/reports.ts";
+import type { CallOptions, OperationName, Operations, Session } from "../operations.ts";
+import { type Screen, wantsColor } from "./render/screen.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** What the commands need from elsewhere. */
+export type Parts = {
+  version: string;
+  terminal: Terminal;
+  connect(options: { server: string; token?: string }): Session | Promise<Session>;
+  /** Runs Maestro in this process; `flags` are the settings that were given as options, by name. */
+  serve(flags: Record<string, unknown>): Promise<void>;
+  /** Looks at this machine without a server. */
+  doctor(): Promise<DoctorCheck[]>;
+};
+
+export type GlobalOptions = { server?: string; json?: true };
+
+/** Ctrl-C ended a command before its end. The message is what its person has to know; none when there is nothing. */
+export class Interrupted extends Error {
+  override readonly name = "Interrupted";
+}
+
+const defaultServer = "127.0.0.1:7272";
+
+/** One call of the command line: where it asks, and how it answers. */
+export class CommandLine {
+  readonly parts: Parts;
+  readonly #options: () => GlobalOptions;
+
+  constructor(parts: Parts, options: () => GlobalOptions) {
+    this.parts = parts;
+    this.#options = options;
+  }
+
+  get json(): boolean {
+    return this.#options().json === true;
+  }
+
+  get screen(): Screen {
+    const { stdout, env, now } = this.parts.terminal;
+    return { color: wantsColor(stdout.isTTY, env), terminal: stdout.isTTY, now: now() };
+  }
+
+  /** The server that was named, by option or environment; undefined when the default one is meant. */
+  get namedServer(): string | undefined {
+    return this.#options().server ?? (this.parts.terminal.env["MAESTRO_SERVER"] || undefined);
+  }
+
+  /** One JSON document, or what `render` makes of the output for people. */
+  print<Output>(output: Output, render: (output: Output, screen: Screen) => string): void {
+    const text = this.json ? `${JSON.stringify(output)}\n` : render(output, this.screen);
+    this.parts.terminal.stdout.write(text);
+  }
+
+  /** Calls an operation and prints its answer. */
+  async answer<Name extends OperationName>(
+    name: Name,
+    input: Operations[Name]["input"],
+    render: (output: Operations[Name]["output"], screen: Screen) => string,
+    options: CallOptions = {},
+  ): Promise<void> {
+    this.print(await this.withServer((session) => session.call(name, input, options)), render);
+  }
+
+  /** Does something in a session with the server, and ends the session. */
+  async withServer<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    const session = await this.connect();
+    try {
+      return await work(session);
+    } finally {
+      session.close();
+    }
+  }
+
+  async connect(): Promise<Session> {
+    const server = this.namedServer ?? defaultServer;
+    const token = this.parts.terminal.env["MAESTRO_RPC_TOKEN"];
+    return this.parts.connect({ server, ...(token === undefined || token === "" ? {} : { token }) });
+  }
+
+  /** Ctrl-C aborts the signal; what then fails is `Interrupted`, with what `explain` says at that moment. */
+  async interruptible<T>(work: (signal: AbortSignal) => Promise<T>, explain = () => ""): Promise<T> {
+    const interruption = new AbortController();
+    const forget = this.parts.terminal.onInterrupt(() => interruption.abort());
+    try {
+      return await work(interruption.signal);
+    } catch (error) {
+      if (!interruption.signal.aborted) throw error;
+      throw new Interrupted(explain(), { cause: error });
+    } finally {
+      forget();
+    }
+  }
+}

@@ -1,0 +1,107 @@
+import { type Command, Option } from "commander";
+import type { CommandLine } from "../command-line.ts";
+import { collect } from "./deploy.ts";
+import { examples } from "./example.ts";
+
+/** How a setting is written as an option. Its name in Config follows from the option's. */
+type SettingOption = { flag: string; help: string; choices?: readonly string[]; repeatable?: true };
+
+/**
+ * Every setting of `serve`. The defaults stand in the help only: what is not given here may be given by
+ * MAESTRO_… or in maestro.json, and src/config.ts decides.
+ */
+export const settingOptions: Record<string, SettingOption> = {
+  home: {
+    flag: "--home <dir>",
+    help: "everything that Maestro keeps (default: /var/lib/maestro as root, else ~/.maestro)",
+  },
+  http: {
+    flag: "--http <addr>",
+    help: "where the proxy listens: host:port or :port, port 0 takes a free one; may be given more than once (default: :8000)",
+    repeatable: true,
+  },
+  domain: {
+    flag: "--domain <name>",
+    help: "an app without a hostname is reached at APP.<name> (default: localhost)",
+  },
+  rpc: {
+    flag: "--rpc <addr>",
+    help: "where commands and DNode clients are answered; beyond this machine only with a token (default: 127.0.0.1:7272)",
+  },
+  rpcToken: {
+    flag: "--rpc-token <token>",
+    help: "what RPC clients have to know, 16 characters or more; rather set MAESTRO_RPC_TOKEN, since options show in ps (default: none)",
+  },
+  workers: { flag: "--workers <n>", help: "how many proxy workers (default: the number of cores)" },
+  isolation: {
+    flag: "--isolation <level>",
+    help: "refuse to start apps below this level (default: what the machine can do)",
+    choices: ["none", "process"],
+  },
+  hold: {
+    flag: "--hold <seconds>",
+    help: "how long a request waits for an app that is starting (default: 10)",
+  },
+  answerTimeout: {
+    flag: "--answer-timeout <seconds>",
+    help: "how long an app may take to begin its answer (default: 60)",
+  },
+  requestDrain: {
+    flag: "--request-drain <seconds>",
+    help: "how long requests may go on at a replaced instance (default: 30)",
+  },
+  streamDrain: {
+    flag: "--stream-drain <seconds>",
+    help: "how long WebSockets and event streams may go on at it (default: 10)",
+  },
+  stopGrace: {
+    flag: "--stop-grace <seconds>",
+    help: "how long an app may take to end after SIGTERM (default: 30)",
+  },
+  readyTimeout: {
+    flag: "--ready-timeout <seconds>",
+    help: "how long an app may take until it is ready (default: 30)",
+  },
+  trustedProxies: {
+    flag: "--trusted-proxies <cidr>",
+    help: "proxies whose X-Forwarded-* headers are believed: addresses or CIDR ranges, with commas or given more than once (default: none)",
+    repeatable: true,
+  },
+  stopApps: {
+    flag: "--stop-apps",
+    help: "at SIGTERM end the apps and proxy workers as well, instead of leaving them serving (default: no)",
+  },
+  accessLog: { flag: "--access-log", help: "log each request (default: no)" },
+  logLevel: {
+    flag: "--log-level <level>",
+    help: "what is logged (default: info)",
+    choices: ["debug", "info", "warn", "error"],
+  },
+};
+
+export function addServeCommand(program: Command, line: CommandLine): void {
+  const serve = program
+    .command("serve")
+    .summary("run Maestro in the foreground")
+    .description(
+      "Runs Maestro in the foreground and logs lines of JSON on standard output.\n" +
+        "Each option is also a variable (--stream-drain: MAESTRO_STREAM_DRAIN) and a key of <home>/maestro.json (streamDrain); the option wins, then the variable.",
+    )
+    .addHelpText(
+      "after",
+      examples("maestro serve", "maestro serve --home ./.maestro --http 127.0.0.1:8000 --http :8080"),
+    )
+    .action((flags: Record<string, unknown>) => line.parts.serve(flags));
+  for (const setting of Object.values(settingOptions)) serve.addOption(optionOf(setting));
+}
+
+function optionOf({ flag, help, choices, repeatable }: SettingOption): Option {
+  const option = new Option(flag, help);
+  if (choices) option.choices(choices);
+  if (repeatable) option.argParser(collectList);
+  return option;
+}
+
+/** `--trusted-proxies a,b --trusted-proxies c` → ["a", "b", "c"] */
+const collectList = (value: string, before?: readonly string[]) =>
+  value.split(",").reduce<string[]>((all, part) => collect(part.trim(), all), [...(before ?? [])]);

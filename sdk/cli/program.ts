@@ -1,0 +1,47 @@
+import { Command } from "commander";
+import { CommandLine, type GlobalOptions, type Parts } from "./command-line.ts";
+import { addDeployCommands } from "./commands/deploy.ts";
+import { addDomainsCommands } from "./commands/domains.ts";
+import { addInspectCommands } from "./commands/inspect.ts";
+import { addLogsCommand } from "./commands/logs.ts";
+import { addServeCommand } from "./commands/serve.ts";
+import { addStopCommands } from "./commands/stop.ts";
+
+/** The commands and their options. `quiet`: a wrong usage is only thrown (`CommanderError`), not written as well. */
+export function buildProgram(parts: Parts, { quiet = false }: { quiet?: boolean } = {}): Command {
+  const program = configure(new Command("maestro"), parts, quiet);
+  const line = new CommandLine(parts, () => program.opts<GlobalOptions>());
+  addServeCommand(program, line);
+  addDeployCommands(program, line);
+  addInspectCommands(program, line);
+  addLogsCommand(program, line);
+  addDomainsCommands(program, line);
+  addStopCommands(program, line);
+  return program;
+}
+
+/** Commands that are added later take these settings over. */
+function configure(program: Command, { version, terminal }: Parts, quiet: boolean): Command {
+  const { stdout, stderr } = terminal;
+  return program
+    .description("Runs web applications on one machine, and puts new code live without dropping a request.")
+    .version(version, "-V, --version", "print the version")
+    .helpOption("-h, --help", "print help for a command")
+    .option("--server <host:port>", "the server to talk to (or MAESTRO_SERVER; default 127.0.0.1:7272)")
+    .option("--json", "print one JSON document, or one a line for a stream")
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({
+      writeOut: (text) => stdout.write(text),
+      writeErr: (text) => quiet || stderr.write(text),
+      getOutHelpWidth: () => stdout.columns,
+      getErrHelpWidth: () => stderr.columns,
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    })
+    .showHelpAfterError("`maestro --help` lists the commands, `maestro COMMAND --help` explains one")
+    .exitOverride()
+    .addHelpText(
+      "after",
+      "\nExit codes: 0 done, 1 failed, 2 wrong usage, 130 ended by Ctrl-C.\n\nExample:\n  maestro deploy ./shop --hostname shop.example.com",
+    );
+}

@@ -1,0 +1,71 @@
+import type { AppReport, InstanceReport } from "../../../src/app/reports.ts";
+import { harmless, paint, type Screen, type Tone } from "./screen.ts";
+import { table } from "./table.ts";
+import { ago } from "./time.ts";
+
+const appTones: Record<AppReport["state"], Tone> = {
+  serving: "good",
+  starting: "warn",
+  failing: "bad",
+  stopped: "dim",
+  empty: "dim",
+  broken: "bad",
+};
+
+/** The apps that are registered, and below what is wrong with some. */
+export function renderApps(apps: readonly AppReport[], screen: Screen): string {
+  if (apps.length === 0) return "No apps yet. Deploy one: maestro deploy DIR\n";
+  const rows = apps.map(({ app, state, release, instances, urls, hostnames }) => [
+    app,
+    { text: state, tone: appTones[state] },
+    release === null ? "-" : `v${release}`,
+    String(instances),
+    (urls.length > 0 ? urls : hostnames).join(" "),
+  ]);
+  const problems = apps.map((app) => renderProblem(app, screen)).join("");
+  return table(screen, ["APP", "STATE", "RELEASE", "INSTANCES", "ADDRESS"], rows) + problems;
+}
+
+function renderProblem({ app, state, problem, lastWords }: AppReport, screen: Screen): string {
+  if (problem === undefined) return "";
+  return `\n${paint(screen, "bad", `${harmless(app)} is ${state}`)}: ${harmless(problem)}\n${quote(lastWords ?? [], screen)}`;
+}
+
+/** Lines of an app's output, set off from what Maestro itself says. */
+export function quote(lines: readonly string[], screen: Screen): string {
+  return lines.map((line) => `  ${paint(screen, "dim", "│")} ${harmless(line)}\n`).join("");
+}
+
+const instanceTones: Record<InstanceReport["state"], Tone> = {
+  starting: "warn",
+  serving: "good",
+  draining: "warn",
+  stopping: "warn",
+  stopped: "dim",
+};
+
+/** The instances that run, those included that only finish what they had begun. */
+export function renderInstances(instances: readonly InstanceReport[], screen: Screen): string {
+  if (instances.length === 0) return "Nothing runs.\n";
+  const rows = instances.map((instance) => [
+    instance.app,
+    instance.instance,
+    `v${instance.release}`,
+    { text: instance.state, tone: instanceTones[instance.state] },
+    String(instance.pid),
+    instance.port === null ? "-" : String(instance.port),
+    ago(instance.startedAt, screen.now),
+    inFlight(instance.inFlight),
+    instance.user,
+  ]);
+  const heading = ["APP", "INSTANCE", "RELEASE", "STATE", "PID", "PORT", "STARTED", "UNDER WAY", "USER"];
+  return table(screen, heading, rows);
+}
+
+function inFlight({ requests, streams }: InstanceReport["inFlight"]): string {
+  const parts = [counted(requests, "request"), counted(streams, "stream")].filter((part) => part !== "");
+  return parts.length === 0 ? "-" : parts.join(", ");
+}
+
+const counted = (count: number, noun: string) =>
+  count === 0 ? "" : `${count} ${noun}${count === 1 ? "" : "s"}`;

@@ -1,0 +1,49 @@
+import type { DeployReport } from "../../../src/app/reports.ts";
+import type { DeployStep } from "../../deploy.ts";
+import { harmless, paint, type Screen } from "./screen.ts";
+import { duration } from "./time.ts";
+
+/** What a step is called while it goes on. */
+const under: Record<DeployStep["step"], string> = {
+  send: "sending the files",
+  check: "checking the request",
+  release: "making the release",
+  start: "starting",
+  ready: "waiting until it is ready",
+  switch: "moving the traffic over",
+  drain: "letting the old instances finish",
+  stop: "stopping the old instances",
+};
+
+/** What it is called when it is done. */
+const done: Record<DeployStep["step"], string> = {
+  send: "sent",
+  check: "checked",
+  release: "release",
+  start: "started",
+  ready: "ready",
+  switch: "traffic moved over",
+  drain: "old instances have finished",
+  stop: "old instances stopped",
+};
+
+/** One line about a step, without a line feed and without a mark before it. */
+export function renderStep(
+  { step, state, detail, tookMs }: DeployStep,
+  screen: Pick<Screen, "color">,
+): string {
+  const words = [
+    state === "done" ? done[step] : under[step],
+    ...(detail === undefined ? [] : [harmless(detail)]),
+  ];
+  const time = tookMs === undefined ? "" : paint(screen, "dim", ` (${duration(tookMs)})`);
+  return `${words.join(" ")}${time}`;
+}
+
+/** The end of a deploy: where the app is, which release, how long it took. */
+export function renderDeployed(report: DeployReport, tookMs: number, screen: Screen): string {
+  const place = report.urls.length > 0 ? report.urls.join("\n  ") : report.hostnames.join("\n  ");
+  const headline = `${report.app} v${report.release} serves`;
+  const notes = report.notes.map((note) => `note: ${harmless(note)}\n`).join("");
+  return `${paint(screen, "good", headline)} (${duration(tookMs)})${place === "" ? "" : `\n  ${place}`}\n${notes}`;
+}

@@ -1,0 +1,10 @@
+import type { LogLine } from "../../../src/app/reports.ts";
+import { harmless, paint, type Screen } from "./screen.ts";
+
+/** A line of an app's output behind the instance that wrote it. */
+export function renderLogLine({ instance, release, stream, text, at }: LogLine, screen: Screen): string {
+  const time = at === undefined ? "" : `${at.slice(11, 19)} `;
+  const mark = stream === "stderr" ? paint(screen, "bad", "!") : " ";
+  const from = paint(screen, "dim", `${time}v${release} ${harmless(instance)}`);
+  return `${from}${mark} ${screen.terminal ? harmless(text.replace(/\r$/, "")) : text}\n`;
+}

@@ -1,0 +1,46 @@
+/** Where a command's output goes. */
+export type Output = { readonly isTTY: boolean; readonly columns: number; write(text: string): void };
+
+/** What a command sees of the world around it. The real one is made by `processTerminal`; tests bring their own. */
+export type Terminal = {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly stdout: Output;
+  readonly stderr: Output;
+  /** Milliseconds since 1970. */
+  now(): number;
+  /** Calls back at Ctrl-C, once, until the returned function is called. A second Ctrl-C ends the program. */
+  onInterrupt(listener: () => void): () => void;
+};
+
+/** The terminal of this process. A reader that goes away (`| head`) ends the program quietly. */
+export function processTerminal(): Terminal {
+  process.stdout.on("error", endQuietly);
+  process.stderr.on("error", endQuietly);
+  return {
+    env: process.env,
+    stdout: outputOf(process.stdout),
+    stderr: outputOf(process.stderr),
+    now: Date.now,
+    onInterrupt(listener) {
+      process.once("SIGINT", listener);
+      return () => process.off("SIGINT", listener);
+    },
+  };
+}
+
+function outputOf(stream: NodeJS.WriteStream): Output {
+  return {
+    get isTTY() {
+      return stream.isTTY === true;
+    },
+    get columns() {
+      return stream.columns ?? 80;
+    },
+    write: (text) => void stream.write(text),
+  };
+}
+
+function endQuietly(error: NodeJS.ErrnoException): void {
+  if (error.code === "EPIPE") process.exit(0);
+  throw error;
+}

@@ -1,0 +1,123 @@
+import { constants } from "node:fs";
+import { access, realpath, stat } from "node:fs/promises";
+import { resolve, sep } from "node:path";
+import { normalizeHostname } from "../src/app/app.ts";
+import type { DeployProgress, DeployReport } from "../src/app/reports.ts";
+import { isSystemError, MaestroError } from "../src/errors.ts";
+import { appNameOf } from "./app-name.ts";
+import { type CopyReport, copyTree } from "./copy.ts";
+import type { Session } from "./operations.ts";
+
+/** The steps of the server, and before them the sending of the files. */
+export type DeployStep = Omit<DeployProgress, "step"> & { step: DeployProgress["step"] | "send" };
+
+export type DeployOptions = {
+  /** The app's directory. Default: the working directory. */
+  directory?: string;
+  /** Default: `name` of its package.json, else the name of the directory. */
+  app?: string | undefined;
+  /** Hostnames that the app shall have, besides those that it has. */
+  hostnames?: readonly string[];
+  /** While another deploy of the app is under way: wait for it instead of failing with `BUSY`. */
+  wait?: boolean;
+  /** What `connect` gave; it stays open. */
+  client: Session;
+  onProgress?: (step: DeployStep) => void;
+  /** Ends the sending; once the restart was asked for it ends only the waiting, and the server goes on. */
+  signal?: AbortSignal;
+};
+
+/**
+ * Sends a directory to the server on this machine and restarts its app; resolves when the new code serves.
+ * Throws `BAD_INPUT` for a directory, name or hostname that cannot be, and whatever the restart answers.
+ */
+export async function deploy(options: DeployOptions): Promise<DeployReport> {
+  const { client, onProgress = () => {}, signal } = options;
+  const directory = await existingDirectory(options.directory ?? ".");
+  const app = await appNameOf(directory, options.app);
+  const hostnames = (options.hostnames ?? []).map(checkedHostname);
+  const abortable = signal === undefined ? {} : { signal };
+
+  await send(app, directory, options);
+  const input = {
+    app,
+    ...(hostnames.length > 0 ? { hostnames } : {}),
+    ...(options.wait ? { wait: true } : {}),
+  };
+  return client.call("restart", input, { onProgress, ...abortable });
+}
+
+async function send(
+  app: string,
+  directory: string,
+  { client, onProgress, signal }: DeployOptions,
+): Promise<void> {
+  const began = performance.now();
+  onProgress?.({ step: "send", state: "began" });
+  const { path } = await client.call("incoming", { app });
+  await refuseUnfitTarget(path, directory);
+  const copied = await copyTree(directory, path, signal);
+  const tookMs = Math.round(performance.now() - began);
+  onProgress?.({ step: "send", state: "done", detail: describe(copied), tookMs });
+}
+
+function describe({ changed, deleted }: CopyReport): string {
+  const files =
+    changed === 0 ? "nothing new" : `${changed} new or changed ${changed === 1 ? "file" : "files"}`;
+  return deleted === 0 ? files : `${files}, ${deleted} removed`;
+}
+
+function checkedHostname(text: string): string {
+  const hostname = normalizeHostname(text);
+  if (hostname !== null) return hostname;
+  throw new MaestroError("BAD_INPUT", `"${text}" is not a DNS hostname`, { hostname: text });
+}
+
+async function existingDirectory(given: string): Promise<string> {
+  const directory = resolve(given);
+  try {
+    if ((await stat(directory)).isDirectory()) return await realpath(directory);
+  } catch (error) {
+    if (!isSystemError(error, "ENOENT", "ENOTDIR")) throw error;
+    throw new MaestroError(
+      "BAD_INPUT",
+      `there is no directory ${directory}`,
+      { directory },
+      { cause: error },
+    );
+  }
+  throw new MaestroError("BAD_INPUT", `${directory} is not a directory; name the one that holds the app`, {
+    directory,
+  });
+}
+
+async function refuseUnfitTarget(path: string, directory: string): Promise<void> {
+  try {
+    await access(path, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    if (!isSystemError(error, "ENOENT", "EACCES", "EPERM", "EROFS", "ENOTDIR")) throw error;
+    const why =
+      error.code === "ENOENT" || error.code === "ENOTDIR"
+        ? "is not on this machine"
+        : "may not be written by you";
+    throw new MaestroError(
+      "BAD_INPUT",
+      `${path}, where the server expects the files, ${why}; deploy on the server's machine, as the user who runs Maestro`,
+      { path },
+      { cause: error },
+    );
+  }
+  const target = await realpath(path);
+  // A home in the project itself (`--home ./.maestro`) is the one place inside it that is never sent.
+  if (target.startsWith(`${directory}${sep}.maestro${sep}`)) return;
+  if (
+    !`${target}${sep}`.startsWith(`${directory}${sep}`) &&
+    !`${directory}${sep}`.startsWith(`${target}${sep}`)
+  )
+    return;
+  throw new MaestroError(
+    "BAD_INPUT",
+    `${directory} and ${path}, where the server expects the files, lie in each other; deploy a directory outside of Maestro's home`,
+    { directory, path },
+  );
+}

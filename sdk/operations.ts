@@ -1,0 +1,54 @@
+import type {
+  AppReport,
+  DeployProgress,
+  DeployReport,
+  DoctorCheck,
+  InstanceReport,
+  LogLine,
+  StatusReport,
+} from "../src/app/reports.ts";
+
+type AppInput = { app: string };
+type DomainInput = { app: string; hostname: string };
+type DomainsOutput = { app: string; hostnames: string[] };
+
+/** What a server can be asked, by name: what goes in, what comes out. */
+export type Operations = {
+  restart: {
+    input: { app: string; hostname?: string; hostnames?: string[]; wait?: boolean };
+    output: DeployReport;
+  };
+  incoming: { input: AppInput; output: { path: string } };
+  apps: { input: object; output: AppReport[] };
+  ps: { input: { app?: string }; output: InstanceReport[] };
+  status: { input: object; output: StatusReport };
+  logs: {
+    input: { app: string; lines?: number; follow?: boolean; process?: string };
+    output: { lines: LogLine[] };
+  };
+  domains: { input: AppInput; output: DomainsOutput };
+  domains_add: { input: DomainInput; output: DomainsOutput };
+  domains_remove: { input: DomainInput; output: DomainsOutput };
+  remove: { input: { app: string; data?: boolean }; output: { app: string; removed: string[] } };
+  stop: { input: { app?: string }; output: { stopped: string[] } };
+  doctor: { input: object; output: { checks: DoctorCheck[] } };
+};
+export type OperationName = keyof Operations;
+
+/** What a call may tell while it is under way. Aborting `signal` ends the waiting, not the work on the server. */
+export type CallOptions = {
+  onProgress?: (progress: DeployProgress) => void;
+  onLine?: (line: LogLine) => void;
+  signal?: AbortSignal;
+};
+
+/** A session with a server: what `connect` of client.ts gives. */
+export type Session = {
+  /** Rejects with an error that carries `code`, `message` and `details`. */
+  call<Name extends OperationName>(
+    name: Name,
+    input: Operations[Name]["input"],
+    options?: CallOptions,
+  ): Promise<Operations[Name]["output"]>;
+  close(): void;
+};

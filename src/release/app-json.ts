@@ -1,0 +1,97 @@
+import { z } from "zod";
+import { Hostname } from "../app/app.ts";
+import type { ReleasePlan } from "../app/release.ts";
+import { readJsonFile } from "./source-file.ts";
+
+const mostBytes = 256 * 1024;
+
+const EnvName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "not the name of an environment variable");
+const EnvValue = z
+  .union([z.string(), z.number(), z.boolean()])
+  .transform(String)
+  .refine((value) => !value.includes("\0"), "a NUL character cannot be in an environment variable");
+const EnvEntry = z.union([
+  EnvValue.transform((value) => ({ value, required: true, generator: undefined })),
+  z.object({
+    value: EnvValue.optional(),
+    required: z.boolean().default(true),
+    generator: z.string().optional(),
+  }),
+]);
+
+const Quantity = z.int().min(0).max(1000);
+const Formation = z.union([
+  Quantity.transform((quantity) => ({ quantity })),
+  z.object({ quantity: Quantity.optional() }),
+]);
+
+const HealthCheck = z.object({
+  type: z.string().default("startup"),
+  path: z.string().startsWith("/").optional(),
+});
+
+/**
+ * app.json as Heroku and Dokku know it (https://devcenter.heroku.com/articles/app-json-schema,
+ * https://dokku.com/docs/deployment/zero-downtime-deploys/), and Maestro's own part. Unknown fields are ignored.
+ */
+const AppJson = z.object({
+  env: z.record(EnvName, EnvEntry).default({}),
+  formation: z.record(z.string(), Formation).default({}),
+  healthchecks: z.record(z.string(), z.array(HealthCheck)).default({}),
+  cron: z.array(z.unknown()).default([]),
+  maestro: z.object({ hostnames: z.array(Hostname).default([]), limits: z.unknown().optional() }).optional(),
+});
+type AppJson = z.infer<typeof AppJson>;
+
+/** What app.json adds to the plan of a release. `healthPath`: null when it declares no health check of the web. */
+export type Declared = Pick<ReleasePlan, "env" | "formation" | "hostnames" | "notes"> & {
+  healthPath: string | null;
+};
+
+/** Throws `BAD_INPUT` for an app.json that does not parse. Without one, nothing is declared. */
+export async function readAppJson(directory: string): Promise<Declared> {
+  const declared = await readJsonFile(directory, "app.json", { schema: AppJson, mostBytes });
+  if (declared === null) return { env: {}, formation: {}, hostnames: [], notes: [], healthPath: null };
+  return {
+    env: valuesOf(declared.env),
+    formation: quantitiesOf(declared.formation),
+    hostnames: [...new Set(declared.maestro?.hostnames)],
+    notes: notesOn(declared),
+    healthPath: declared.healthchecks["web"]?.find(decidesReadiness)?.path ?? null,
+  };
+}
+
+const decidesReadiness = ({ type, path }: z.infer<typeof HealthCheck>) =>
+  path !== undefined && (type === "startup" || type === "readiness");
+
+function valuesOf(env: AppJson["env"]): Record<string, string> {
+  const values = Object.entries(env).flatMap(([name, { value }]) =>
+    value === undefined ? [] : [[name, value]],
+  );
+  return Object.fromEntries(values);
+}
+
+function quantitiesOf(formation: AppJson["formation"]): Record<string, number> {
+  const quantities = Object.entries(formation).flatMap(([type, { quantity }]) =>
+    quantity === undefined ? [] : [[type, quantity]],
+  );
+  return Object.fromEntries(quantities);
+}
+
+function notesOn({ env, healthchecks, cron, maestro }: AppJson): string[] {
+  const notes = Object.entries(env).flatMap(([name, { value, required, generator }]) => {
+    if (value !== undefined) return [];
+    if (generator !== undefined)
+      return [`app.json asks to generate ${name}, which is not done; set it with config`];
+    return required ? [`app.json requires ${name}, which has no value; set it with config`] : [];
+  });
+  const others = Object.entries(healthchecks).flatMap(([type, checks]) =>
+    checks
+      .filter((check) => type !== "web" || !decidesReadiness(check))
+      .map((check) => `${type} ${check.type}`),
+  );
+  if (others.length > 0) notes.push(`app.json's other health checks are not run: ${others.join(", ")}`);
+  if (cron.length > 0) notes.push("app.json's cron is not run yet");
+  if (maestro?.limits !== undefined) notes.push("app.json's maestro.limits is not acted on yet");
+  return notes;
+}

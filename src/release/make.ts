@@ -1,0 +1,173 @@
+import { execFile } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { rename, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import type { Release, ReleasePlan } from "../app/release.ts";
+import { isSystemError, MaestroError } from "../errors.ts";
+import { syncDirectory } from "../lib/atomic-file.ts";
+import { type Base, buildTree } from "./build.ts";
+import { Content } from "./content.ts";
+import { detect } from "./detect.ts";
+import { makeFailure } from "./failures.ts";
+import { prepareReleases } from "./incoming.ts";
+import { recallDigests, rememberDigests } from "./incoming-index.ts";
+import { readManifest, writeManifest } from "./manifest.ts";
+import { modesFor } from "./modes.ts";
+import { Pace } from "./pace.ts";
+import type { Places } from "./places.ts";
+import { readRecord, releaseNumbers, writeRecord } from "./records.ts";
+import { checksumOf, type Entry, isFile, isRead } from "./tree.ts";
+import { type SourceTree, walk } from "./walk.ts";
+
+/** What the directory of a release is called while it is not finished: `.vN.partial-ID`. */
+export const isPartial = (name: string) => /^\.v\d+\.partial-/.test(name);
+
+/** `gid`: the group that may read the release; null: everyone. `latest`: the release to compare with. */
+export type MakeRequest = { app: string; gid: number | null; latest: number | null; now?: Date };
+export type MadeRelease = { release: Release; fresh: boolean };
+
+/**
+ * What lies in `incoming/`, as an immutable release. The same content as release `latest` is that release again.
+ * When this fails nothing is changed; when the power fails, there is a whole new release afterwards or none.
+ *
+ * Throws `NOTHING_TO_RUN`, `BAD_INPUT`, and `INTERNAL` for a disk that is full, read-only or unreadable.
+ */
+export async function makeRelease(places: Places, request: MakeRequest): Promise<MadeRelease> {
+  try {
+    const pace = new Pace();
+    const source = await readIncoming(places, pace);
+    const content = new Content(source.root, pace);
+    const unchanged = await findUnchanged(places, request, source, content);
+    return unchanged === null
+      ? { release: await makeFresh(places, request, source, content), fresh: true }
+      : { release: unchanged, fresh: false };
+  } catch (error) {
+    throw makeFailure(error, places.app, places.releases, request.latest);
+  }
+}
+
+async function readIncoming(places: Places, pace: Pace): Promise<SourceTree> {
+  let source: SourceTree;
+  try {
+    source = await walk(places.incoming, pace);
+  } catch (error) {
+    throw isSystemError(error, "ENOENT") ? nothingSent(places) : error;
+  }
+  if (source.entries.length === 0) throw nothingSent(places);
+  await recallDigests(places.incomingIndex, source.entries);
+  return source;
+}
+
+/** The release `latest`, when `incoming/` holds the same; null when it does not, or when that one is of no use. */
+async function findUnchanged(
+  places: Places,
+  { latest, gid }: MakeRequest,
+  source: SourceTree,
+  content: Content,
+): Promise<Release | null> {
+  const release = latest === null ? null : await findUsable(places, latest, gid);
+  if (release === null) return null;
+  const unread = source.entries.filter(isFile).filter(({ digest }) => digest === null);
+  for (const file of unread) file.digest = await content.digest(file);
+  if (checksumOf(source.entries.filter(isRead)) !== release.checksum) return null;
+  if (unread.length > 0) await rememberDigests(places.incomingIndex, source.entries, source.readAtMs);
+  return release;
+}
+
+async function findUsable(places: Places, number: number, gid: number | null): Promise<Release | null> {
+  try {
+    const release = await readRecord(places, number);
+    const directory = await stat(places.release(number));
+    const isReadable = gid === null || directory.gid === gid;
+    return directory.isDirectory() && isReadable ? release : null;
+  } catch (error) {
+    // Damaged or removed by hand: the remedy for both is a new release.
+    if (error instanceof MaestroError || isSystemError(error, "ENOENT")) return null;
+    throw error;
+  }
+}
+
+/** Built aside, then named; its record comes last, and it exists from then on. */
+async function makeFresh(
+  places: Places,
+  { gid, now = new Date() }: MakeRequest,
+  source: SourceTree,
+  content: Content,
+): Promise<Release> {
+  const numbers = await releaseNumbers(places);
+  const number = (numbers.at(-1) ?? 0) + 1;
+  await prepareReleases(places, gid);
+  let directory = join(places.releases, `.v${number}.partial-${randomUUID()}`);
+  try {
+    const base = await findBase(places, numbers.at(-1), gid);
+    const entries = await buildTree(directory, { source, content, base, modes: modesFor(gid) });
+    const plan = await detect(directory, places.incoming);
+    await syncFileSystem(directory);
+    await rename(directory, places.release(number));
+    directory = places.release(number);
+    await syncDirectory(places.releases);
+    await writeManifest(places.manifest(number), gid, entries);
+    const release = describe(places.app, number, entries, plan, now);
+    await writeRecord(places, release);
+    await rememberDigests(places.incomingIndex, source.entries, source.readAtMs);
+    return release;
+  } catch (error) {
+    await discard(directory, places.manifest(number), places.record(number));
+    throw error;
+  }
+}
+
+/** The newest release: the likeliest to have the same files. Files of another group cannot be shared. */
+async function findBase(
+  places: Places,
+  number: number | undefined,
+  gid: number | null,
+): Promise<Base | null> {
+  const manifest = number === undefined ? null : await readManifest(places.manifest(number));
+  if (number === undefined || manifest?.gid !== gid) return null;
+  const files = manifest.entries.flatMap((entry) =>
+    entry.kind === "file" ? [[entry.path, entry] as const] : [],
+  );
+  return { directory: places.release(number), files: new Map(files) };
+}
+
+function describe(app: string, number: number, entries: Entry[], plan: ReleasePlan, now: Date): Release {
+  const files = entries.filter((entry) => entry.kind === "file");
+  return {
+    v: 1,
+    app,
+    number,
+    checksum: checksumOf(entries),
+    files: files.length,
+    bytes: files.reduce((sum, { size }) => sum + size, 0),
+    createdAt: now.toISOString(),
+    plan,
+  };
+}
+
+/**
+ * syncfs(2), of which Node knows nothing: one call writes out all that is new. An fsync(2) for each of thousands of
+ * small files costs a commit of the journal each, minutes on a slow disk.
+ */
+async function syncFileSystem(path: string): Promise<void> {
+  await promisify(execFile)("sync", ["-f", path]);
+}
+
+const nothingSent = ({ app, incoming }: Places) =>
+  new MaestroError(
+    "NOTHING_TO_RUN",
+    `nothing was sent for ${app} yet: ${incoming} is empty; deploy its code`,
+    {
+      app,
+      directory: incoming,
+    },
+  );
+
+async function discard(...paths: string[]): Promise<void> {
+  try {
+    for (const path of paths) await rm(path, { recursive: true, force: true });
+  } catch {
+    // The reason for which the release failed is what must be told. What is left has no record, so it is no release.
+  }
+}

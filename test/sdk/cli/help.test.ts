@@ -1,0 +1,73 @@
+import type { Command } from "commander";
+import { describe, expect, it } from "vitest";
+import packageJson from "../../../package.json" with { type: "json" };
+import type { Parts } from "../../../sdk/cli/command-line.ts";
+import { buildProgram } from "../../../sdk/cli/program.ts";
+import { ownVersion } from "../../../sdk/cli/version.ts";
+import { FakeServer, runCli } from "../support.ts";
+
+const silent = { isTTY: false, columns: 100, write: () => {} };
+const parts: Parts = {
+  version: "0",
+  terminal: { env: {}, stdout: silent, stderr: silent, now: () => 0, onInterrupt: () => () => {} },
+  connect: () => new FakeServer(),
+  serve: async () => {},
+  doctor: async () => [],
+};
+
+/** "deploy", "domains", "domains add", … */
+function namesOf(command: Command, before: string[] = []): string[][] {
+  return command.commands.flatMap((child) => {
+    const path = [...before, child.name()];
+    return [path, ...namesOf(child, path)];
+  });
+}
+const commands = namesOf(buildProgram(parts));
+
+describe("--help", () => {
+  it("lists the commands", async () => {
+    const { stdout } = await runCli(["--help"]);
+    for (const name of [
+      "serve",
+      "deploy",
+      "restart",
+      "apps",
+      "ps",
+      "status",
+      "logs",
+      "domains",
+      "remove",
+      "stop",
+      "doctor",
+    ]) {
+      expect(stdout).toMatch(new RegExp(`^  ${name}\\b`, "m"));
+    }
+    expect(stdout).toContain("Exit codes:");
+  });
+
+  for (const path of commands) {
+    it(`explains ${path.join(" ")}, with an example that is right`, async () => {
+      const { stdout, code } = await runCli([...path, "--help"]);
+      expect(code).toBe(0);
+      expect(stdout).toContain("--json");
+      const examples = stdout.slice(stdout.search(/\nExamples?:\n/)).match(/^ {2}maestro .*$/gm) ?? [];
+      expect(examples.length).toBeGreaterThan(0);
+      for (const example of examples) expect(await usageOf(example.trim().split(" ").slice(1))).not.toBe(2);
+    });
+  }
+});
+
+/** The exit code of a command line that is only parsed: everything that it asks for fails. */
+async function usageOf(argv: string[]): Promise<number> {
+  const connect = () => {
+    throw new Error("only parsed");
+  };
+  return (await runCli(argv, undefined, { connect })).code;
+}
+
+describe("--version", () => {
+  it("is the one of package.json", async () => {
+    expect((await runCli(["--version"])).stdout).toBe("9.8.7\n");
+    expect(ownVersion()).toBe(packageJson.version);
+  });
+});

@@ -1,0 +1,105 @@
+import { randomBytes } from "node:crypto";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import type { AppUser } from "../../src/app/app.ts";
+import type { LaunchSpec, ReadyQuestion, RunningInstance } from "../../src/app/instance.ts";
+import type { Runtime } from "../../src/apprunner/chain.ts";
+import { launch } from "../../src/apprunner/launch.ts";
+import { follow } from "../../src/apprunner/logs.ts";
+import { PortAllocator } from "../../src/apprunner/ports.ts";
+import { readProcess } from "../../src/apprunner/processes.ts";
+import type { KnownInstance } from "../../src/apprunner/run-files.ts";
+import { stop } from "../../src/apprunner/stop.ts";
+
+export const fixtures = resolve(import.meta.dirname, "../fixtures/apps");
+export const isRoot = process.getuid?.() === 0;
+/** A user that owns nothing here; null where we may not choose. */
+export const someUser: AppUser | null = isRoot ? { uid: 29_991, gid: 29_991 } : null;
+
+const ports = new PortAllocator();
+
+/** A place for instances that ends them all, and forgets them, when it is disposed of. */
+export class Place implements AsyncDisposable {
+  readonly home: string;
+  readonly runtime: Runtime = { node: process.execPath, staticServer: "/nonexistent" };
+  readonly #instances: RunningInstance[] = [];
+
+  private constructor(home: string) {
+    this.home = home;
+  }
+
+  static async create(): Promise<Place> {
+    return new Place(await mkdtemp(join(tmpdir(), "apprunner-test-")));
+  }
+
+  /** What starts the fixture `processes`, on a port of its own; `changes` say what is different. */
+  async spec(changes: Partial<LaunchSpec> = {}): Promise<LaunchSpec> {
+    const { port } = await ports.lease();
+    const key = `hello.web.1.v3.${randomBytes(4).toString("hex")}`;
+    const output = { stdout: join(this.home, `${key}.out.log`), stderr: join(this.home, `${key}.err.log`) };
+    return {
+      app: "hello",
+      key,
+      id: "web.1",
+      release: 3,
+      directory: join(fixtures, "processes"),
+      start: { kind: "node", file: "answers.js" },
+      port,
+      env: {},
+      user: null,
+      runDirectory: join(this.home, key),
+      output,
+      ...changes,
+    };
+  }
+
+  async launch(spec: LaunchSpec, runtime: Partial<Runtime> = {}): Promise<KnownInstance> {
+    return this.keep(await launch(spec, { ...this.runtime, ...runtime }));
+  }
+
+  /** Has an instance ended with this place. */
+  keep<T extends RunningInstance>(instance: T): T {
+    this.#instances.push(instance);
+    return instance;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#instances.map((instance) => stop(instance, { graceMs: 0 })));
+    await rm(this.home, { recursive: true, force: true });
+  }
+}
+
+export function question(
+  spec: LaunchSpec,
+  instance: RunningInstance,
+  changes: Partial<ReadyQuestion> = {},
+): ReadyQuestion {
+  return {
+    instance,
+    port: spec.port ?? 0,
+    readiness: { kind: "http", path: "/" },
+    hostname: "hello.example",
+    timeoutMs: 30_000,
+    user: spec.user,
+    ...changes,
+  };
+}
+
+/** Resolves with the first line of a log that matches. */
+export async function lineIn(path: string, pattern: RegExp): Promise<string> {
+  const found = new AbortController();
+  let match = "";
+  const onLine = (line: string) => {
+    if (found.signal.aborted || !pattern.test(line)) return;
+    match = line;
+    found.abort();
+  };
+  await follow(path, { from: 0, signal: found.signal, onLine });
+  return match;
+}
+
+export const textOf = (path: string): Promise<string> => readFile(path, "utf8");
+
+/** Whether a process of this pid is there, zombies excepted. */
+export const isThere = (pid: number): boolean => readProcess(pid) !== null;
