@@ -47,6 +47,7 @@ export function toWire(error: unknown): WireError {
 /** True for a Node system error with one of these codes (`errno(3)` names such as "ENOENT"). */
 export function isSystemError(error: unknown, ...codes: string[]): error is NodeJS.ErrnoException {
   if (!(error instanceof Error)) return false;
-  const code = (error as NodeJS.ErrnoException).code;
-  return code !== undefined && (codes.length === 0 || codes.includes(code));
+  const { code, errno } = error as NodeJS.ErrnoException;
+  if (code === undefined || errno === undefined) return false;
+  return codes.length === 0 || codes.includes(code);
 }

@@ -14,6 +14,8 @@ const label = /^(?!-)[a-z0-9_-]{1,63}(?<!-)$/;
 /** Lower-cased DNS name without a final dot, IDNA in its ASCII form; null when it is none. `*.` may come first. */
 export function normalizeHostname(text: string): string | null {
   const lower = text.trim().toLowerCase().replace(/\.$/, "");
+  // domainToASCII reads a URL's host: it would cut a path off, and drop tabs.
+  if (/[\s/?#\\@:]/.test(lower)) return null;
   const wildcard = lower.startsWith("*.");
   const name = domainToASCII(wildcard ? lower.slice(2) : lower);
   if (name === "" || name.length > 253 || !name.split(".").every((part) => label.test(part))) return null;

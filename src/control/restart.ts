@@ -27,7 +27,10 @@ export async function restart(controller: Controller, request: DeployRequest): P
     const known = await steps.run("check", () => check(controller, request, claims));
     const { release } = await steps.run("release", () => makeRelease(controller, known), describeRelease);
     claims.add(release.plan.hostnames);
-    const fresh = await startAll(controller, known, release, steps);
+    const fresh = await startAll(controller, known, release, steps).catch(async (error: unknown) => {
+      await sweepReleases(controller, known);
+      throw error;
+    });
     const { app, replaced } = await steps.run("switch", () =>
       switchTo(controller, known, claims.hostnames, release, fresh),
     );
@@ -136,11 +139,15 @@ async function switchTo(
 }
 
 async function afterwards(controller: Controller, app: App, replaced: Instance[]): Promise<void> {
+  await retire(controller, app, replaced);
+  await sweepReleases(controller, app);
+}
+
+/** Also when a start failed: the releases of deploys that failed must not pile up. */
+async function sweepReleases(controller: Controller, app: App): Promise<void> {
+  if (app.release === null) return;
   try {
-    await retire(controller, app, replaced);
-    if (app.release !== null) {
-      await controller.releases.sweep(app.name, { current: app.release, previous: app.previousRelease });
-    }
+    await controller.releases.sweep(app.name, { current: app.release, previous: app.previousRelease });
   } catch (error) {
     controller.log.warn({ app: app.name, error: (error as Error).message }, "release.sweep.failed");
   }
