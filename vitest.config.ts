@@ -4,6 +4,7 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     exclude: ["test/fixtures/**", "node_modules/**"],
+    reporters: ["default", "./test/support/skip-reporter.ts"],
     pool: "forks",
     maxWorkers: 2,
     // Real processes on slow machines: a wait that never ends is what these limits are for, not a measure.

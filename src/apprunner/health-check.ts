@@ -25,8 +25,10 @@ export async function checkHealth(
 ): Promise<Finding> {
   const signal = AbortSignal.any([wait, AbortSignal.timeout(attemptLimitMs)]);
   const socket = connect(address);
+  let accepted = false;
   try {
     await connected(socket, signal);
+    accepted = true;
     if (!ownsListener(question, address)) return failed("another program listens there");
     if (question.readiness.kind === "port") return { ready: true };
     return judge(
@@ -37,6 +39,8 @@ export async function checkHealth(
     if (isSystemError(error, "ECONNREFUSED", "EADDRNOTAVAIL", "EAFNOSUPPORT", "ENETUNREACH")) {
       return { ready: false, absent: true };
     }
+    // Given up before anybody was there: that nobody answered is not to be said of a program that did not listen.
+    if (signal.aborted && !accepted) return { ready: false, absent: true };
     return failed(signal.aborted ? "it accepted a connection and did not answer" : (error as Error).message);
   } finally {
     socket.destroy();
