@@ -36,13 +36,14 @@ async function noteDeath(
   const livedMs = Date.now() - Date.parse(instance.startedAt);
   const deaths = livedMs > recoveredAfterMs ? 1 : (runtime.deaths.get(instance.id) ?? 0) + 1;
   runtime.deaths.set(instance.id, deaths);
+  if (deaths >= failingAfter) {
+    const how = exit.signal ? `was ended by ${exit.signal}` : `exited with code ${exit.code ?? "unknown"}`;
+    runtime.problem = {
+      message: `${instance.id} has died ${deaths} times in a row; the last time it ${how} after ${livedMs} ms`,
+      lastWords: await controller.runner.lastLines(instance.output, 20),
+    };
+  }
   controller.log.warn({ app: app.name, instance: instance.id, livedMs, deaths, ...exit }, "instance.died");
-  if (deaths < failingAfter) return;
-  const how = exit.signal ? `was ended by ${exit.signal}` : `exited with code ${exit.code ?? "unknown"}`;
-  runtime.problem = {
-    message: `${instance.id} has died ${deaths} times in a row; the last time it ${how} after ${livedMs} ms`,
-    lastWords: await controller.runner.lastLines(instance.output, 20),
-  };
 }
 
 /**

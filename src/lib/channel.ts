@@ -1,6 +1,6 @@
-import { chmod, rm } from "node:fs/promises";
-import { createConnection, createServer, type Server, type Socket } from "node:net";
 import { once } from "node:events";
+import { chmod, rm } from "node:fs/promises";
+import { createConnection, createServer, type Socket } from "node:net";
 import { z } from "zod";
 import { isSystemError } from "../errors.ts";
 import { JsonLines } from "./json-lines.ts";
@@ -44,7 +44,8 @@ export async function connectChannel<E extends Exchanges>(path: string, exchange
     else asked?.reject(new Error(error));
   });
   const closed = once(socket, "close").then(() => {
-    for (const { reject } of pending.values()) reject(new Error("the other side went away before it answered"));
+    for (const { reject } of pending.values())
+      reject(new Error("the other side went away before it answered"));
     pending.clear();
   });
   return {
@@ -52,7 +53,8 @@ export async function connectChannel<E extends Exchanges>(path: string, exchange
     close: () => socket.destroy(),
     async ask(name, input) {
       const exchange = exchanges[name];
-      if (!exchange || socket.destroyed) throw new Error(`the other side is gone and cannot be asked ${name}`);
+      if (!exchange || socket.destroyed)
+        throw new Error(`the other side is gone and cannot be asked ${name}`);
       lastId += 1;
       const { promise, resolve, reject } = Promise.withResolvers<unknown>();
       pending.set(lastId, { resolve, reject });
@@ -63,22 +65,33 @@ export async function connectChannel<E extends Exchanges>(path: string, exchange
 }
 
 /**
- * Answers questions at a path until the server is closed. A socket file that nobody serves any more is replaced.
+ * Answers questions at a path until it is disposed of. A socket file that nobody serves any more is replaced.
  * Only the user of this process may connect.
  */
 export async function serveChannel<E extends Exchanges>(
   path: string,
   exchanges: E,
   handlers: Handlers<E>,
-): Promise<Server> {
+): Promise<AsyncDisposable> {
   await removeStale(path);
+  const sockets = new Set<Socket>();
   const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
     readLines(socket, (value) => void answer(socket, exchanges, handlers, value));
   });
   server.listen(path);
   await once(server, "listening");
   await chmod(path, 0o600);
-  return server;
+  return {
+    /** What has been answered still goes out. */
+    async [Symbol.asyncDispose]() {
+      const closed = once(server, "close");
+      server.close();
+      for (const socket of sockets) socket.destroySoon();
+      await closed;
+    },
+  };
 }
 
 async function answer<E extends Exchanges>(

@@ -48,7 +48,7 @@ async function callAsIn2012(method: string, argument: unknown): Promise<Reply> {
 const dnodeClient = `
   import dnode from "dnode";
   const [port, method, argument] = process.argv.slice(1);
-  const client = dnode.connect({ port: Number(port), weak: false });
+  const client = dnode({}, { weak: false }).connect(Number(port));
   client.on("remote", (remote) => {
     remote[method](JSON.parse(argument), (error, reply) => {
       console.log(JSON.stringify([error ?? null, reply]));

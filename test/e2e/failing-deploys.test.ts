@@ -20,11 +20,13 @@ const call = async (name: "restart", input: { app: string; hostname?: string; wa
 /** Deploys `shop` with other code and expects it to fail; afterwards the good release must serve as before. */
 async function refused(
   files: Record<string, string>,
+  sabotage: () => Promise<void> = async () => {},
 ): Promise<{ code: string; message: string; details: object }> {
   const incoming = await maestro.send("shop", fixture("traffic"));
   await rm(incoming, { recursive: true });
   await mkdir(incoming);
   for (const [name, content] of Object.entries(files)) await writeFile(join(incoming, name), content);
+  await sabotage();
   const error = await call("restart", { app: "shop" }).then(
     () => expect.fail("the deploy did not fail"),
     (failure: { code: string; message: string; details: object }) => failure,
@@ -83,10 +85,12 @@ describe("a deploy that fails says why, and the old release goes on serving", ()
     const releases = join(maestro.home, "apps/shop/releases");
     const hidden = `${releases}.hidden`;
     // Root writes through modes: a file in the place of the directory refuses everybody.
-    await rename(releases, hidden);
-    await writeFile(releases, "");
+    const sabotage = async () => {
+      await rename(releases, hidden);
+      await writeFile(releases, "");
+    };
     try {
-      const error = await refused({ "app.js": "fresh" });
+      const error = await refused({ "app.js": "fresh" }, sabotage);
       expect(error).toMatchObject({ code: "INTERNAL" });
       expect(error.message).toContain("releases");
     } finally {

@@ -41,11 +41,11 @@ async function twentyRestarts(app: string, directory: string): Promise<void> {
   const host = `${app}.test`;
   await maestro.deploy(app, directory, version("v0"));
   await using load = disposable(
-    new Load(maestro.httpPort, host, { "keep-alive": 4, close: 2, slow: 2, upload: 2 }),
+    new Load(maestro.httpPort, host, { "keep-alive": 2, close: 1, slow: 3, upload: 1 }),
   );
   for (let count = 1; count <= 20; count += 1) {
     await load.more(20);
-    await maestro.deploy(app, directory, version(`v${count}`));
+    await maestro.change(app, version(`v${count}`));
     const { body } = await fetchFrom(maestro.httpPort, host);
     expect(JSON.parse(body)).toMatchObject({ version: `v${count}` });
   }

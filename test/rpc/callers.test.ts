@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFile } from "node:fs/promises";
 import { networkInterfaces } from "node:os";
 import { text } from "node:stream/consumers";
 import { describe, expect, it } from "vitest";
@@ -142,6 +143,7 @@ describe.skipIf(!isRoot)(`an app, which runs as uid ${appUid}, (tried only as ro
     door.signal("SIGSTOP"); // The door looks only when the app is gone already.
     const say = `echo '${line("echo", [])}' >&3`;
     await shell(appUid, `exec 3<>/dev/tcp/${targetOf(door, "127.0.0.1")}; ${say}; exec 3>&-`);
+    await untilShownAsRoots(whereOf(door.address).port ?? 0);
     door.signal("SIGCONT");
     await door.until("rpc.session.refused", ({ code }) => code === "UNAUTHORIZED");
     expect((await callOnce(door.address, "dispatched")).output).toBe(1);
@@ -166,6 +168,13 @@ const targetOf = (door: TestDoor, host: string) =>
   `${host === "::" ? "127.0.0.1" : host}/${whereOf(door.address).port}`;
 const line = (method: string, args: unknown[]) =>
   JSON.stringify({ method, arguments: [...args, "f"], callbacks: { 0: [String(args.length)] } });
+
+/** Until the kernel has a row for the closed end of a connection to this port in state FIN_WAIT2 (05), of uid 0. */
+async function untilShownAsRoots(port: number): Promise<void> {
+  const hex = port.toString(16).toUpperCase().padStart(4, "0");
+  const row = new RegExp(` 0100007F:${hex} 05 \\S+ \\S+ \\S+ +0 `);
+  while (!row.test(await readFile("/proc/net/tcp", "utf8")));
+}
 
 /** Runs a script as a user who has no name, and gives what it prints. */
 async function shell(uid: number, script: string): Promise<string> {

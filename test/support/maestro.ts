@@ -125,6 +125,13 @@ export class TestMaestro implements AsyncDisposable {
     return (await this.client()).call("restart", { app, hostname });
   }
 
+  /** Deploys an app again with some files replaced, as rsync would send them. */
+  async change(app: string, files: Record<string, string>) {
+    const incoming = join(this.home, "apps", app, "incoming");
+    for (const [name, content] of Object.entries(files)) await writeFile(join(incoming, name), content);
+    return (await this.client()).call("restart", { app });
+  }
+
   /** Signals the controller and waits for its end. */
   async end(signal: NodeJS.Signals): Promise<number | null> {
     this.#client?.close();

@@ -1,0 +1,49 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { pipeline } from "node:stream";
+import { responseHeaders, trailers } from "./headers.ts";
+import { answerPlain, Refusal } from "./refusal.ts";
+
+/** Passes an instance's answer on: head, body as it comes, trailers. What breaks off there breaks off here. */
+export function passOn(incoming: IncomingMessage, response: ServerResponse): void {
+  if (!writeHead(incoming, response)) return;
+  incoming.once("end", () => {
+    const fields = trailers(incoming.rawTrailers);
+    if (fields.length > 0 && response.chunkedEncoding) response.addTrailers(fields);
+  });
+  // Each destroys the other: an answer that was cut short is seen to be, a client that left is not waited for.
+  pipeline(incoming, response, () => {});
+  process.nextTick(() => {
+    // The first bytes of the body share a packet with the head if they are there; a stream's head goes alone.
+    if (incoming.readableLength === 0 && !incoming.complete) response.flushHeaders();
+  });
+}
+
+function writeHead(incoming: IncomingMessage, response: ServerResponse): boolean {
+  const { statusCode = 502, statusMessage = "", rawHeaders } = incoming;
+  const headers = responseHeaders(rawHeaders);
+  if (!canTrail(incoming, response)) dropTrailer(headers);
+  try {
+    response.writeHead(statusCode, statusMessage, headers);
+    return true;
+  } catch (cause) {
+    // Node's parser let something in that its writer does not let out.
+    incoming.destroy();
+    answerPlain(response, new Refusal(502, "The app gave an answer that is not HTTP.", { cause }));
+    return false;
+  }
+}
+
+/** Node refuses to announce trailers where the body is not chunked. */
+function canTrail({ headers }: IncomingMessage, { req }: ServerResponse): boolean {
+  return headers["transfer-encoding"] !== undefined && req.httpVersion === "1.1" && req.method !== "HEAD";
+}
+
+function dropTrailer(headers: string[]): void {
+  for (let at = headers.length - 2; at >= 0; at -= 2) {
+    if (headers[at]?.toLowerCase() === "trailer") headers.splice(at, 2);
+  }
+}
+
+export function isEventStream({ headers }: IncomingMessage): boolean {
+  return /^text\/event-stream\s*(?:;|$)/i.test(headers["content-type"] ?? "");
+}

@@ -1,0 +1,185 @@
+import type { ClientRequest, IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
+import HttpProxy from "http-proxy";
+import { isEventStream, passOn } from "./answer.ts";
+import { requestHeaders, trailers } from "./headers.ts";
+import type { Passage, Passages } from "./passage.ts";
+import { answerPlain, Refusal } from "./refusal.ts";
+import { clientLeaves, type Visit } from "./visit.ts";
+
+export type GeneralPathOptions = {
+  passages: Passages;
+  answerMs: number;
+  isTrusted: (address: string) => boolean;
+};
+
+/** Requests of every kind, over http-proxy, which makes the request and brings it its body; the rest is ours. */
+export class GeneralPath {
+  readonly #options: GeneralPathOptions;
+  readonly #proxy = createProxy();
+
+  constructor(options: GeneralPathOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves when the request is on its way. Throws a `Refusal`, or the reason of a client that left. */
+  async forward(visit: Visit): Promise<void> {
+    const { passages, isTrusted } = this.#options;
+    const { request, response, head } = visit;
+    const passage =
+      passages.now(head.host) ?? (await passages.open(head.host, "request", clientLeaves(response)));
+    request.headers = requestHeaders(request, head, isTrusted); // What http-proxy makes the request of.
+    new Exchange(visit, this.#options, this.#proxy).begin(passage);
+  }
+}
+
+function createProxy(): HttpProxy {
+  const proxy = HttpProxy.createProxyServer();
+  // `deleteLength` makes a chunked DELETE one without a body, whose body is then the next request (smuggling).
+  const { webPasses } = proxy as unknown as { webPasses: { name: string }[] };
+  const index = webPasses.findIndex(({ name }) => name === "deleteLength");
+  if (index === -1) throw new Error("http-proxy is not the version that was mended: no deleteLength pass");
+  webPasses.splice(index, 1);
+  return proxy;
+}
+
+const safeMethods = new Set(["GET", "HEAD", "OPTIONS", "TRACE"]);
+
+/** The address comes with the passage: http-proxy only wants to see one. */
+const target = { host: "127.0.0.1", port: 1 };
+
+/**
+ * One request and its answer. It is also what http-proxy knows as the agent: Node asks it for a socket when the
+ * request is made and nothing of it has been sent, which is when the head is given its last form.
+ */
+class Exchange {
+  readonly protocol = "http:";
+  readonly defaultPort = 80;
+  readonly keepAlive = true;
+
+  readonly #visit: Visit;
+  readonly #options: GeneralPathOptions;
+  readonly #proxy: HttpProxy;
+  #passage: Passage | undefined;
+  #outgoing: ClientRequest | undefined;
+  #bytesBefore = 0;
+  #continued = false;
+  #retried = false;
+  #answerTimer: NodeJS.Timeout | undefined;
+
+  constructor(visit: Visit, options: GeneralPathOptions, proxy: HttpProxy) {
+    this.#visit = visit;
+    this.#options = options;
+    this.#proxy = proxy;
+    visit.response.once("finish", () => this.#skipRestOfBody());
+    visit.response.once("close", () => this.#end());
+    if (visit.head.hasBody) {
+      // While the body still comes the app has nothing to answer yet. Paused: http-proxy sets it flowing.
+      visit.request.on("data", () => this.#answerTimer?.refresh()).pause();
+    }
+  }
+
+  begin(passage: Passage): void {
+    const { request, response } = this.#visit;
+    this.#passage = passage;
+    this.#visit.targetPort = passage.lease.upstream.port;
+    const options = { target, agent: this, selfHandleResponse: true, ignorePath: true };
+    this.#proxy.web(request, response, options, (error) => this.#failed(error));
+  }
+
+  addRequest(outgoing: ClientRequest): void {
+    const { request, head, expectsContinue } = this.#visit;
+    this.#outgoing = outgoing;
+    outgoing.path = head.path; // http-proxy's own way with a path takes double slashes out of it.
+    outgoing.once("response", (incoming) => this.#answered(incoming));
+    outgoing.on("information", (information) => this.#inform(information));
+    outgoing.once("socket", (socket: Socket) => {
+      this.#bytesBefore = socket.bytesRead;
+    });
+    if (head.isChunked) request.once("end", () => outgoing.addTrailers(trailers(request.rawTrailers)));
+    if (expectsContinue) {
+      outgoing.setHeader("Expect", "100-continue");
+      outgoing.flushHeaders();
+    }
+    if (this.#passage) this.#options.passages.send(this.#passage, outgoing);
+    this.#answerTimer = setTimeout(() => this.#late(), this.#options.answerMs);
+  }
+
+  #inform({ statusCode, rawHeaders }: { statusCode: number; rawHeaders: string[] }): void {
+    const { request, response } = this.#visit;
+    if (response.headersSent || request.httpVersion === "1.0") return;
+    if (statusCode === 100) {
+      this.#continued = true;
+      if (this.#visit.expectsContinue) response.writeContinue();
+    } else if (statusCode !== 101) {
+      response.writeInformation(statusCode, rawHeaders);
+    }
+  }
+
+  #answered(incoming: IncomingMessage): void {
+    const { response, expectsContinue } = this.#visit;
+    clearTimeout(this.#answerTimer);
+    if (isEventStream(incoming)) this.#passage?.lease.becomeStream();
+    // Whether the body still comes is the client's choice now: only a close makes it clear what follows.
+    if (expectsContinue && !this.#continued) response.shouldKeepAlive = false;
+    passOn(incoming, response);
+  }
+
+  #failed(cause: Error): void {
+    const { response } = this.#visit;
+    clearTimeout(this.#answerTimer);
+    // After the head, `passOn` has cut the answer off. A client that left is not answered.
+    if (response.headersSent || response.destroyed) return;
+    if (this.#mayRetry()) return void this.#retry();
+    this.#refuse(new Refusal(502, "The app broke off before it answered.", { cause }));
+  }
+
+  /** A kept connection may have been closed by the app while this request was on its way: nobody has seen it. */
+  #mayRetry(): boolean {
+    const { request, head } = this.#visit;
+    const socket = this.#outgoing?.socket;
+    return (
+      !this.#retried &&
+      this.#outgoing?.reusedSocket === true &&
+      socket?.bytesRead === this.#bytesBefore &&
+      !head.hasBody &&
+      safeMethods.has(request.method ?? "")
+    );
+  }
+
+  async #retry(): Promise<void> {
+    const { response, head } = this.#visit;
+    this.#retried = true;
+    this.#passage?.lease.release();
+    try {
+      this.begin(await this.#options.passages.open(head.host, "request", clientLeaves(response)));
+    } catch (error) {
+      if (!response.destroyed) this.#refuse(error);
+    }
+  }
+
+  #late(): void {
+    this.#refuse(new Refusal(504, "The app did not answer in time."));
+    this.#outgoing?.destroy();
+  }
+
+  #refuse(error: unknown): void {
+    const { request, response } = this.#visit;
+    if (!request.complete) response.shouldKeepAlive = false;
+    answerPlain(response, error instanceof Refusal ? error : new Refusal(502, "The app cannot be reached."));
+  }
+
+  /** Answered before all of the body came: the rest is read and dropped, so that the client sees the answer. */
+  #skipRestOfBody(): void {
+    const { request } = this.#visit;
+    if (request.complete) return;
+    request.unpipe();
+    request.resume();
+  }
+
+  #end(): void {
+    clearTimeout(this.#answerTimer);
+    this.#outgoing?.destroy();
+    this.#passage?.lease.release();
+  }
+}

@@ -1,0 +1,100 @@
+import type { ClientRequest } from "node:http";
+import type { Socket } from "node:net";
+import { isSystemError } from "../errors.ts";
+import type { Holding } from "./hold.ts";
+import type { Lease, LeaseKind, Leases } from "./lease.ts";
+import { away, Refusal } from "./refusal.ts";
+import type { Route, Routes } from "./routes.ts";
+import type { Upstreams } from "./upstream.ts";
+
+/** A claimed instance, and a connection to it on which nothing has been sent yet. */
+export type Passage = {
+  lease: Lease;
+  /** A new connection; without one, an idle connection is there, and has to be used before anything else runs. */
+  connected?: Socket;
+};
+
+export type PassagesOptions = {
+  routes: Routes;
+  leases: Leases;
+  holding: Holding;
+  upstreams: Upstreams;
+  connectMs: number;
+};
+
+/** Failures to connect that end when the instance is replaced, or gets to accept. */
+const notListening = ["ECONNREFUSED", "ECONNRESET", "EHOSTUNREACH", "ETIMEDOUT"];
+
+/** From a hostname to an instance that listens. Whoever has a passage has not sent a byte yet. */
+export class Passages {
+  readonly #options: PassagesOptions;
+
+  constructor(options: PassagesOptions) {
+    this.#options = options;
+  }
+
+  /** At once, over an idle connection; null when that is not possible. Throws a `Refusal` for no or an away app. */
+  now(host: string): Passage | null {
+    const lease = this.#options.leases.claim(this.#find(host), "request");
+    if (lease && this.#options.upstreams.to(lease.upstream).hasIdle) return { lease };
+    lease?.release();
+    return null;
+  }
+
+  /**
+   * Over a new connection. While no instance accepts one, waits for the app's route to change, within the limit of
+   * `holding`. Throws a `Refusal`, or the reason of `client`, whose end nobody has to be answered after.
+   */
+  async open(host: string, kind: LeaseKind, client: AbortSignal): Promise<Passage> {
+    const { leases, holding } = this.#options;
+    const refused = new Set<string>();
+    using hold = holding.begin(client);
+    for (;;) {
+      const route = this.#find(host);
+      const lease = leases.claim(route, kind, refused);
+      if (!lease) {
+        await hold.untilChanged(route.app, () => unavailable(host, route));
+        refused.clear();
+        continue;
+      }
+      const connected = await this.#connect(lease, client);
+      if (connected) return { lease, connected };
+      refused.add(lease.upstream.instance);
+    }
+  }
+
+  /** Uses up the passage's connection. */
+  send({ lease, connected }: Passage, outgoing: ClientRequest): void {
+    this.#options.upstreams.to(lease.upstream).send(outgoing, connected);
+  }
+
+  #find(host: string): Route {
+    const route = this.#options.routes.find(host);
+    if (!route) throw new Refusal(404, `host '${host}' not found on this server.`);
+    if (route.state === "away") throw away(host);
+    return route;
+  }
+
+  /** Null when nobody listens there. The lease is kept only with a connection. */
+  async #connect(lease: Lease, client: AbortSignal): Promise<Socket | null> {
+    const limit = AbortSignal.timeout(this.#options.connectMs);
+    const { upstreams } = this.#options;
+    let connected: Socket | undefined;
+    try {
+      connected = await upstreams.to(lease.upstream).connect(AbortSignal.any([client, limit]));
+      client.throwIfAborted();
+      return connected;
+    } catch (cause) {
+      lease.release();
+      connected?.destroy();
+      client.throwIfAborted();
+      if (limit.aborted) throw new Refusal(504, "The app did not answer in time.", { cause });
+      if (isSystemError(cause, ...notListening)) return null;
+      throw new Refusal(502, "The app cannot be reached.", { cause });
+    }
+  }
+}
+
+function unavailable(host: string, { state }: Route): Refusal {
+  return state === "serving" ? new Refusal(502, `${host} does not accept connections.`) : away(host);
+}

@@ -1,0 +1,39 @@
+import type { ServerResponse } from "node:http";
+
+/** Thrown when Maestro answers a request itself instead of an app. The message is what the client reads. */
+export class Refusal extends Error {
+  readonly status: number;
+  /** Sent as `Retry-After`, in seconds. */
+  readonly retryAfterS: number | undefined;
+
+  constructor(status: number, message: string, options: ErrorOptions & { retryAfterS?: number } = {}) {
+    super(message, options);
+    this.status = status;
+    this.retryAfterS = options.retryAfterS;
+  }
+}
+
+/** The client sees that its request is malformed or ambiguous; nothing of it goes any further (RFC 9112, 2.2 and 3). */
+export function malformed(what: string): Refusal {
+  return new Refusal(400, `Bad request: ${what}.`);
+}
+
+/** The app is not there, but may be again soon. */
+export function away(host: string): Refusal {
+  return new Refusal(503, `${host} is not available at the moment.`, { retryAfterS: 5 });
+}
+
+/** Answers in Maestro's own name. After a 400 nothing that follows on the connection can be trusted: it is closed. */
+export function answerPlain(response: ServerResponse, { status, message, retryAfterS }: Refusal): void {
+  if (response.headersSent || response.destroyed) {
+    response.destroy();
+    return;
+  }
+  const body = Buffer.from(message);
+  response.setHeader("Content-Type", "text/plain; charset=utf-8");
+  response.setHeader("Content-Length", body.length);
+  if (retryAfterS !== undefined) response.setHeader("Retry-After", retryAfterS);
+  if (status === 400) response.setHeader("Connection", "close");
+  response.writeHead(status);
+  response.end(body);
+}
