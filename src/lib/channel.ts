@@ -43,7 +43,8 @@ export async function connectChannel<E extends Exchanges>(path: string, exchange
     if (error === undefined) asked?.resolve(output);
     else asked?.reject(new Error(error));
   });
-  const closed = once(socket, "close").then(() => {
+  // Not `once`, which would reject at an error; this side has to know only that the other is gone.
+  const closed = new Promise<void>((resolve) => socket.once("close", () => resolve())).then(() => {
     for (const { reject } of pending.values())
       reject(new Error("the other side went away before it answered"));
     pending.clear();
