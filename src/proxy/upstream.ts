@@ -15,7 +15,8 @@ export class Upstreams {
 
   to(upstream: Upstream): Connections {
     const known = this.#connections.get(upstream.instance);
-    if (known) return known;
+    if (known?.leadsTo(upstream)) return known;
+    known?.retire();
     const connections = new Connections(upstream);
     this.#connections.set(upstream.instance, connections);
     return connections;
@@ -53,6 +54,10 @@ export class Connections extends Agent {
     super({ keepAlive: true, scheduling: "lifo", timeout: idleMs });
     this.#address = { host, port };
     this.#name = this.getName(this.#address);
+  }
+
+  leadsTo({ host, port }: Upstream): boolean {
+    return this.#address.host === host && this.#address.port === port;
   }
 
   get hasIdle(): boolean {

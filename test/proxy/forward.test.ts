@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { type IncomingMessage, request as httpRequest, type ServerResponse } from "node:http";
+import { request as httpRequest, type IncomingMessage, type ServerResponse } from "node:http";
 import { connect, createServer, type Socket } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { deadUpstream, RawClient, send, TestUpstream, TestWorker } from "../support/proxy.ts";
@@ -21,7 +21,10 @@ async function app(name: string, listener?: Listener): Promise<TestUpstream> {
 }
 
 /** An app that writes every byte of its answers itself. */
-async function rawApp(name: string, onData: (socket: Socket, text: string) => void): Promise<AsyncDisposable> {
+async function rawApp(
+  name: string,
+  onData: (socket: Socket, text: string) => void,
+): Promise<AsyncDisposable> {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket);
@@ -177,7 +180,9 @@ describe("the answer that a client gets", () => {
     const client = new RawClient(worker.port);
     client.write("GET / HTTP/1.1\r\nHost: hints.test\r\nConnection: close\r\n\r\n");
     const answer = await client.untilClosed();
-    expect(answer).toMatch(/^HTTP\/1\.1 103 Early Hints\r\nlink: <\/style\.css>; rel=preload\r\n\r\nHTTP\/1\.1 200 /i);
+    expect(answer).toMatch(
+      /^HTTP\/1\.1 103 Early Hints\r\nlink: <\/style\.css>; rel=preload\r\n\r\nHTTP\/1\.1 200 /i,
+    );
   });
 
   it("passes on trailers, in both directions", async () => {
@@ -190,8 +195,12 @@ describe("the answer that a client gets", () => {
       });
     });
     const client = new RawClient(worker.port);
-    client.write("POST / HTTP/1.1\r\nHost: trailers.test\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n");
-    client.write("Connection: close\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 42\r\nContent-Length: 1\r\nHost: b\r\n\r\n");
+    client.write(
+      "POST / HTTP/1.1\r\nHost: trailers.test\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n",
+    );
+    client.write(
+      "Connection: close\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 42\r\nHost: b\r\n\r\n",
+    );
     const answer = await client.untilClosed();
     expect(answer).toContain("3\r\nabc\r\n0\r\nX-Sum: 42\r\n\r\n");
     expect(upstream.requests[0]?.trailers).toEqual({ "x-sum": "42" });
@@ -263,7 +272,9 @@ describe("a body on its way to the app", () => {
     await using upstream = await app("decline");
     upstream.server.on("checkContinue", (_request, response) => response.writeHead(413).end("too much"));
     const client = new RawClient(worker.port);
-    client.write("POST / HTTP/1.1\r\nHost: decline.test\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
+    client.write(
+      "POST / HTTP/1.1\r\nHost: decline.test\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n",
+    );
     expect(await client.untilClosed()).toMatch(/^HTTP\/1\.1 413 [^]*connection: close\r\n[^]*too much/i);
   });
 
