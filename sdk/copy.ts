@@ -43,7 +43,7 @@ export function rsyncArguments(source: string, destination: string): string[] {
     "--times",
     "--delete",
     "--delete-excluded",
-    "--out-format=%i",
+    "--out-format=%i %n",
     "--filter=merge -",
     "--",
     // The slash at the end means the content of the directory, not the directory.
@@ -55,7 +55,8 @@ export function rsyncArguments(source: string, destination: string): string[] {
 function countChanges(rsync: ChildProcessWithoutNullStreams): CopyReport {
   const report = { changed: 0, deleted: 0 };
   createInterface({ input: rsync.stdout }).on("line", (line) => {
-    if (line.startsWith("*deleting")) report.deleted += 1;
+    // Names of directories end with a slash; only files count.
+    if (line.startsWith("*deleting")) report.deleted += line.endsWith("/") ? 0 : 1;
     else if (/^[<>ch][fL]/.test(line)) report.changed += 1;
   });
   return report;

@@ -13,6 +13,8 @@ export type Releases = {
   make(request: { app: string; gid: number | null; latest: number | null }): Promise<{
     release: Release;
     fresh: boolean;
+    /** Resolves when the release would survive a power cut. It may be started before, not pointed to. */
+    stored: Promise<void>;
   }>;
   get(app: string, number: number): Promise<Release>;
   directory(app: string, number: number): string;

@@ -25,15 +25,22 @@ export async function restart(controller: Controller, request: DeployRequest): P
 
     using claims = new HostnameClaims(controller, request.app);
     const known = await steps.run("check", () => check(controller, request, claims));
-    const { release } = await steps.run("release", () => makeRelease(controller, known), describeRelease);
+    const made = await steps.run("release", () => makeRelease(controller, known), describeRelease);
+    const { release } = made;
     claims.add(release.plan.hostnames);
-    const fresh = await startAll(controller, known, release, steps).catch(async (error: unknown) => {
-      await sweepReleases(controller, known);
-      throw error;
-    });
-    const { app, replaced } = await steps.run("switch", () =>
-      switchTo(controller, known, claims.hostnames, release, fresh),
+    // The disk makes the release last while the app starts: it takes about as long.
+    const fresh = await startAll(controller, known, release, steps).catch((error: unknown) =>
+      abandon(controller, known, made, error),
     );
+    const live = {
+      ...withHostnames(known, claims.hostnames),
+      ...nextRelease(known, release),
+      stopped: false,
+    };
+    const app = await keep(controller, live, made).catch((error: unknown) =>
+      abandon(controller, known, made, error, fresh),
+    );
+    const replaced = await steps.run("switch", () => switchTo(controller, app, fresh));
 
     void afterwards(controller, app, replaced);
     const tookMs = Math.round(performance.now() - began);
@@ -47,7 +54,7 @@ async function check(controller: Controller, request: DeployRequest, claims: Hos
   return register(controller, request.app, { mustHaveCode: true });
 }
 
-type MadeRelease = { release: Release; fresh: boolean };
+type MadeRelease = Awaited<ReturnType<Controller["releases"]["make"]>>;
 
 const describeRelease = ({ release, fresh }: MadeRelease) =>
   `v${release.number} from ${release.plan.source}${fresh ? "" : ", unchanged"}`;
@@ -101,32 +108,37 @@ export function wantedInstances(app: App, release: Release): string[] {
   });
 }
 
-/** From here on new requests go to the fresh instances. What is wanted is on disk before it is so. */
-async function switchTo(
-  controller: Controller,
-  before: App,
-  hostnames: readonly string[],
-  release: Release,
-  fresh: Instance[],
-): Promise<{ app: App; replaced: Instance[] }> {
-  const again = before.release === release.number;
-  let app: App;
+function nextRelease({ release, previousRelease }: App, { number }: Release) {
+  return { release: number, previousRelease: release === number ? previousRelease : release };
+}
+
+/** What is wanted is on disk, its release and the registry, before traffic goes there. */
+async function keep(controller: Controller, app: App, { stored }: MadeRelease): Promise<App> {
+  await stored;
   try {
-    app = await controller.registry.save({
-      ...withHostnames(before, hostnames),
-      release: release.number,
-      previousRelease: again ? before.previousRelease : before.release,
-      stopped: false,
-    });
+    return await controller.registry.save(app);
   } catch (error) {
-    await Promise.all(fresh.map((instance) => discard(controller, instance)));
-    throw new MaestroError(
-      "INTERNAL",
-      `the registry could not be written (${(error as Error).message}); ${before.name} goes on as it was`,
-      { app: before.name },
-      { cause: error },
-    );
+    const message = `the registry could not be written (${(error as Error).message}); ${app.name} goes on as it was`;
+    throw new MaestroError("INTERNAL", message, { app: app.name }, { cause: error });
   }
+}
+
+/** Undoes what a deploy that fails has begun: nothing of it runs, and its release does not pile up. */
+async function abandon(
+  controller: Controller,
+  app: App,
+  { stored }: MadeRelease,
+  error: unknown,
+  fresh: readonly Instance[] = [],
+): Promise<never> {
+  await Promise.all(fresh.map((instance) => discard(controller, instance)));
+  await Promise.allSettled([stored]);
+  await sweepReleases(controller, app);
+  throw error;
+}
+
+/** From here on new requests go to the fresh instances. Answers those that they replace. */
+async function switchTo(controller: Controller, app: App, fresh: readonly Instance[]): Promise<Instance[]> {
   const runtime = controller.runtime(app.name);
   runtime.giveUpRevivals();
   runtime.deaths.clear();
@@ -135,7 +147,7 @@ async function switchTo(
   runtime.serving.clear();
   for (const instance of fresh) enterService(controller, app, instance);
   await controller.publish(app);
-  return { app, replaced };
+  return replaced;
 }
 
 async function afterwards(controller: Controller, app: App, replaced: Instance[]): Promise<void> {

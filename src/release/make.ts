@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import type { Release, ReleasePlan } from "../app/release.ts";
 import { isSystemError, MaestroError } from "../errors.ts";
-import { syncDirectory } from "../lib/atomic-file.ts";
 import { type Base, buildTree } from "./build.ts";
 import { Content } from "./content.ts";
 import { detect } from "./detect.ts";
@@ -25,7 +24,11 @@ export const isPartial = (name: string) => /^\.v\d+\.partial-/.test(name);
 
 /** `gid`: the group that may read the release; null: everyone. `latest`: the release to compare with. */
 export type MakeRequest = { app: string; gid: number | null; latest: number | null; now?: Date };
-export type MadeRelease = { release: Release; fresh: boolean };
+/**
+ * `stored` resolves when the release would survive a power cut, and rejects (with nothing left of it) when it cannot
+ * be kept. It may be started before; nothing may point to it before.
+ */
+export type MadeRelease = { release: Release; fresh: boolean; stored: Promise<void> };
 
 /**
  * What lies in `incoming/`, as an immutable release. The same content as release `latest` is that release again.
@@ -39,9 +42,8 @@ export async function makeRelease(places: Places, request: MakeRequest): Promise
     const source = await readIncoming(places, pace);
     const content = new Content(source.root, pace);
     const unchanged = await findUnchanged(places, request, source, content);
-    return unchanged === null
-      ? { release: await makeFresh(places, request, source, content), fresh: true }
-      : { release: unchanged, fresh: false };
+    if (unchanged !== null) return { release: unchanged, fresh: false, stored: Promise.resolve() };
+    return { fresh: true, ...(await makeFresh(places, request, source, content)) };
   } catch (error) {
     throw makeFailure(error, places.app, places.releases, request.latest);
   }
@@ -88,33 +90,50 @@ async function findUsable(places: Places, number: number, gid: number | null): P
   }
 }
 
-/** Built aside, then named; its record comes last, and it exists from then on. */
+/** Built aside, then named. */
 async function makeFresh(
   places: Places,
-  { gid, now = new Date() }: MakeRequest,
+  request: MakeRequest,
   source: SourceTree,
   content: Content,
-): Promise<Release> {
+): Promise<Pick<MadeRelease, "release" | "stored">> {
+  const { gid, now = new Date() } = request;
   const numbers = await releaseNumbers(places);
   const number = (numbers.at(-1) ?? 0) + 1;
   await prepareReleases(places, gid);
-  let directory = join(places.releases, `.v${number}.partial-${randomUUID()}`);
+  const partial = join(places.releases, `.v${number}.partial-${randomUUID()}`);
   try {
     const base = await findBase(places, numbers.at(-1), gid);
-    const entries = await buildTree(directory, { source, content, base, modes: modesFor(gid) });
-    const plan = await detect(directory, places.incoming);
-    await syncFileSystem(directory);
-    await rename(directory, places.release(number));
-    directory = places.release(number);
-    await syncDirectory(places.releases);
-    await writeManifest(places.manifest(number), gid, entries);
+    const entries = await buildTree(partial, { source, content, base, modes: modesFor(gid) });
+    const plan = await detect(partial, places.incoming);
+    await rename(partial, places.release(number));
     const release = describe(places.app, number, entries, plan, now);
+    const stored = store(places, request, release, entries, source);
+    stored.catch(() => {}); // Whoever made it awaits it too, but perhaps later than it fails.
+    return { release, stored };
+  } catch (error) {
+    await discard(partial);
+    throw error;
+  }
+}
+
+/** Makes a release last. Its record comes last: it is a release from then on. */
+async function store(
+  places: Places,
+  { gid, latest }: MakeRequest,
+  release: Release,
+  entries: Entry[],
+  source: SourceTree,
+): Promise<void> {
+  const { number } = release;
+  try {
+    await syncFileSystem(places.release(number));
+    await writeManifest(places.manifest(number), gid, entries);
     await writeRecord(places, release);
     await rememberDigests(places.incomingIndex, source.entries, source.readAtMs);
-    return release;
   } catch (error) {
-    await discard(directory, places.manifest(number), places.record(number));
-    throw error;
+    await discard(places.release(number), places.manifest(number), places.record(number));
+    throw makeFailure(error, places.app, places.releases, latest);
   }
 }
 

@@ -50,7 +50,13 @@ test("a release has the files, programs, symlinks and empty directories that wer
 
 test("its record says what is in it and what to start", async () => {
   const shop = await shopWith(app);
-  const { release } = await shop.store.make({ app: "demo", gid: null, latest: null, now: new Date(0) });
+  const { release, stored } = await shop.store.make({
+    app: "demo",
+    gid: null,
+    latest: null,
+    now: new Date(0),
+  });
+  await stored;
   expect(release).toMatchObject({
     v: 1,
     app: "demo",
@@ -364,7 +370,8 @@ test("the releases of several apps are made at the same time without mixing them
       big: name.repeat(1_000_000),
     });
   }
-  await Promise.all(names.map((name) => store.make({ app: name, gid: null, latest: null })));
+  const made = await Promise.all(names.map((name) => store.make({ app: name, gid: null, latest: null })));
+  await Promise.all(made.map(({ stored }) => stored));
   for (const name of names) {
     expect(readFileSync(join(store.directory(name, 1), "f99"), "utf8")).toBe(`${name} 99`);
     expect(readFileSync(join(store.directory(name, 1), "big"), "utf8")).toBe(name.repeat(1_000_000));

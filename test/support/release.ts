@@ -76,7 +76,8 @@ export async function shopWith(
     incoming,
     release: (number, ...path) => join(store.directory("demo", number), ...path),
     make: async (latest, itsGid = gid) => {
-      const { release, fresh } = await store.make({ app: "demo", gid: itsGid, latest });
+      const { release, fresh, stored } = await store.make({ app: "demo", gid: itsGid, latest });
+      await stored;
       return { number: release.number, fresh };
     },
   };
