@@ -1,17 +1,23 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { pipeline } from "node:stream";
 import { responseHeaders, trailers } from "./headers.ts";
 import { answerPlain, Refusal } from "./refusal.ts";
 
-/** Passes an instance's answer on: head, body as it comes, trailers. What breaks off there breaks off here. */
+/**
+ * Passes an instance's answer on: head, body as it comes, trailers. What breaks off there breaks off here. That the
+ * instance is let go of when the client leaves is up to the caller, who knows the request.
+ */
 export function passOn(incoming: IncomingMessage, response: ServerResponse): void {
   if (!writeHead(incoming, response)) return;
   incoming.once("end", () => {
     const fields = trailers(incoming.rawTrailers);
     if (fields.length > 0 && response.chunkedEncoding) response.addTrailers(fields);
   });
-  // Each destroys the other: an answer that was cut short is seen to be, a client that left is not waited for.
-  pipeline(incoming, response, () => {});
+  incoming.pipe(response);
+  // An answer that was cut short is seen to be. (`stream.pipeline` would do the same, at a tenth of the request.)
+  incoming.once("error", () => response.destroy());
+  incoming.once("close", () => {
+    if (!incoming.complete) response.destroy();
+  });
   process.nextTick(() => {
     // The first bytes of the body share a packet with the head if they are there; a stream's head goes alone.
     if (incoming.readableLength === 0 && !incoming.complete) response.flushHeaders();

@@ -13,6 +13,11 @@ const headMs = 20_000;
 const keepAliveMs = 75_000;
 /** While leaving: a connection on which nothing came for so long is closed, a busy client's next request is answered. */
 const leavingKeepAliveMs = 1000;
+/**
+ * A client that has ended its side may wait for its answer, or have left: nothing tells until something is written
+ * to it. It is given so long without a byte, ms.
+ */
+const halfClosedMs = 2000;
 
 export type FrontOptions = {
   general: GeneralPath;
@@ -48,6 +53,7 @@ export class Front {
       this.#responses.delete(socket);
       this.#options.onClose();
     });
+    socket.once("end", () => socket.setTimeout(halfClosedMs));
     if (this.#leaving) socket.setTimeout(leavingKeepAliveMs);
     this.#server.emit("connection", socket);
   }
@@ -69,10 +75,12 @@ export class Front {
   #createServer(): Server {
     const server = createServer({
       headersTimeout: headMs,
+      connectionsCheckingInterval: headMs / 4,
       requestTimeout: 0,
       keepAliveTimeout: keepAliveMs,
       shouldUpgradeCallback: wantsTunnel,
     });
+    Object.assign(server, { httpAllowHalfOpen: true }); // Node's own, without a type.
     server.on("request", (request, response) => this.#visited(request, response, false));
     server.on("checkContinue", (request, response) => this.#visited(request, response, true));
     server.on("upgrade", (request, socket, firstBytes) => this.#upgraded(request, socket, firstBytes));

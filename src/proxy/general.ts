@@ -26,8 +26,8 @@ export class GeneralPath {
   async forward(visit: Visit): Promise<void> {
     const { passages, isTrusted } = this.#options;
     const { request, response, head } = visit;
-    const passage =
-      passages.now(head.host) ?? (await passages.open(head.host, "request", clientLeaves(response)));
+    const taken = passages.take(head.host, () => clientLeaves(response));
+    const passage = taken instanceof Promise ? await taken : taken;
     request.headers = requestHeaders(request, head, isTrusted); // What http-proxy makes the request of.
     new Exchange(visit, this.#options, this.#proxy).begin(passage);
   }
@@ -83,7 +83,8 @@ class Exchange {
     const { request, response } = this.#visit;
     this.#passage = passage;
     this.#visit.targetPort = passage.lease.upstream.port;
-    const options = { target, agent: this, selfHandleResponse: true, ignorePath: true };
+    // `toProxy` keeps it from parsing the URL.
+    const options = { target, agent: this, selfHandleResponse: true, ignorePath: true, toProxy: true };
     this.#proxy.web(request, response, options, (error) => this.#failed(error));
   }
 
@@ -95,6 +96,8 @@ class Exchange {
     outgoing.on("information", (information) => this.#inform(information));
     outgoing.once("socket", (socket: Socket) => {
       this.#bytesBefore = socket.bytesRead;
+      // The app may have its answer before the body has come.
+      if (head.hasBody) outgoing.flushHeaders();
     });
     if (head.isChunked) request.once("end", () => outgoing.addTrailers(trailers(request.rawTrailers)));
     if (expectsContinue) {

@@ -10,7 +10,7 @@ import type { Upstreams } from "./upstream.ts";
 /** A claimed instance, and a connection to it on which nothing has been sent yet. */
 export type Passage = {
   lease: Lease;
-  /** A new connection; without one, an idle connection is there, and has to be used before anything else runs. */
+  /** A new connection. Without one, an idle connection is there. */
   connected?: Socket;
 };
 
@@ -33,25 +33,32 @@ export class Passages {
     this.#options = options;
   }
 
-  /** At once, over an idle connection; null when that is not possible. Throws a `Refusal` for no or an away app. */
-  now(host: string): Passage | null {
+  /**
+   * For a request: at once over an idle connection where there is one, else as `open`. An idle connection has to be
+   * used before anything else runs. Throws a `Refusal` for a host that is unknown or away.
+   */
+  take(host: string, client: () => AbortSignal): Passage | Promise<Passage> {
     const lease = this.#options.leases.claim(this.#find(host), "request");
     if (lease && this.#options.upstreams.to(lease.upstream).hasIdle) return { lease };
-    lease?.release();
-    return null;
+    return this.open(host, "request", client(), lease);
   }
 
   /**
    * Over a new connection. While no instance accepts one, waits for the app's route to change, within the limit of
    * `holding`. Throws a `Refusal`, or the reason of `client`, whose end nobody has to be answered after.
    */
-  async open(host: string, kind: LeaseKind, client: AbortSignal): Promise<Passage> {
+  async open(
+    host: string,
+    kind: LeaseKind,
+    client: AbortSignal,
+    claimed: Lease | null = null,
+  ): Promise<Passage> {
     const { leases, holding } = this.#options;
     const refused = new Set<string>();
     using hold = holding.begin(client);
-    for (;;) {
+    for (let first = claimed; ; first = null) {
       const route = this.#find(host);
-      const lease = leases.claim(route, kind, refused);
+      const lease = first ?? leases.claim(route, kind, refused);
       if (!lease) {
         await hold.untilChanged(route.app, () => unavailable(host, route));
         refused.clear();

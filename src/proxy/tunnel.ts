@@ -48,6 +48,8 @@ export class Tunnels {
   async open(visit: Visit, socket: Socket, firstBytes: Buffer): Promise<void> {
     const { passages, isTrusted } = this.#options;
     const { request, response, head } = visit;
+    // Read, but not consumed: what is not read at all is not seen to close either.
+    socket.on("readable", notice);
     const { lease, connected } = await passages.open(head.host, "stream", clientLeaves(response));
     socket.once("close", () => lease.release());
     if (!connected) throw new Refusal(502, "The app cannot be reached.");
@@ -61,9 +63,11 @@ export class Tunnels {
     });
     socket.once("close", () => outgoing.destroy());
     this.#await(outgoing, visit, (incoming, upstream, moreBytes) => {
-      join(socket, upstream, answerHead(incoming), isWebSocket(request));
+      socket.off("readable", notice);
+      socket.write(answerHead(incoming), "latin1");
       socket.write(moreBytes);
       upstream.write(firstBytes);
+      join(socket, upstream, isWebSocket(request));
     });
     outgoing.end();
   }
@@ -102,10 +106,11 @@ function answerHead({ statusMessage, rawHeaders }: IncomingMessage): string {
 
 const isWebSocket = ({ headers }: IncomingMessage) => headers.upgrade?.toLowerCase() === "websocket";
 
-function join(client: Socket, upstream: Socket, head: string, endsWhole: boolean): void {
+function notice(): void {}
+
+function join(client: Socket, upstream: Socket, endsWhole: boolean): void {
   client.setTimeout(0).setNoDelay(true);
   upstream.setTimeout(0).setNoDelay(true);
-  client.write(head, "latin1");
   for (const [from, to] of [
     [client, upstream],
     [upstream, client],

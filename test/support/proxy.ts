@@ -131,10 +131,15 @@ export class TestUpstream implements AsyncDisposable {
   readonly instance: string;
   readonly server: Server;
   readonly requests: IncomingMessage[] = [];
+  readonly #sockets = new Set<Socket>();
 
   private constructor(instance: string, listener: RequestListener) {
     this.instance = instance;
     this.server = createServer({ requestTimeout: 0 }, listener);
+    this.server.on("connection", (socket) => {
+      this.#sockets.add(socket);
+      socket.once("close", () => this.#sockets.delete(socket));
+    });
     this.server.on("request", (request) => this.requests.push(request));
   }
 
@@ -153,7 +158,7 @@ export class TestUpstream implements AsyncDisposable {
   }
 
   async end(): Promise<void> {
-    this.server.closeAllConnections();
+    for (const socket of this.#sockets) socket.destroy(); // Node forgets those that were upgraded.
     if (this.server.listening) await once(this.server.close(), "close");
   }
 
