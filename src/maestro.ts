@@ -41,10 +41,11 @@ export async function serve(flags: Record<string, unknown>, env: NodeJS.ProcessE
   const log = createLog(config.logLevel);
   const began = new Date().toISOString();
   await prepareHome(config.home);
-  await using _lock = await lockHome(config.home);
+  await using lock = await lockHome(config.home);
 
+  const signalled = untilSignal(config);
   const parts = await assemble(config, log);
-  await recover(parts.controller);
+  const recovered = Promise.withResolvers<void>();
 
   const asked = Promise.withResolvers<Ending>();
   // After the answer has been written: whoever asks for the end is told that it comes.
@@ -53,16 +54,28 @@ export async function serve(flags: Record<string, unknown>, env: NodeJS.ProcessE
     controller: parts.controller,
     process: { version, startedAt: began, http: parts.http, rpc: formatAddress(config.rpc), end },
   };
-  const rpc = await openDoor(subject, parts.controller, config, log);
+  const rpc = await openDoor(subject, recovered.promise, config, log).catch((error) => giveUp(parts, error));
   subject.process.rpc = rpc.address;
+  await recover(parts.controller).catch((error) => giveUp(parts, error));
+  recovered.resolve();
   log.info({ pid: process.pid, http: parts.http, rpc: rpc.address, home: config.home }, "maestro.ready");
 
-  const ending = await Promise.race([asked.promise, untilSignal(config)]);
+  const ending = await Promise.race([asked.promise, signalled]);
   log.info({ ending }, "maestro.ending");
-  await rpc.close();
-  if (ending === "leave") parts.workers.disconnect();
-  else await endEverything(parts, config);
+  if (ending === "everything") {
+    const ended = endEverything(parts, config);
+    await rpc.close();
+    await ended;
+  }
   log.info({ ending }, "maestro.ended");
+  await lock[Symbol.asyncDispose]();
+  // Whatever goes on in here must not go on: to leave is to vanish, which workers and apps are made for.
+  process.exit(0);
+}
+
+async function giveUp({ workers }: Parts, error: unknown): Promise<never> {
+  await workers.giveUp();
+  throw error;
 }
 
 const { version } = JSON.parse(readFileSync(findPackageFile(), "utf8")) as { version: string };
@@ -181,15 +194,16 @@ function refuseWeakIsolation({ isolation: wanted }: Config, { level, notes }: Ru
 
 type Door = Awaited<ReturnType<typeof startRpc>>;
 
-async function openDoor(subject: Subject, controller: Controller, config: Config, log: Log): Promise<Door> {
+/** Calls that come before everything has been taken over wait until it has. */
+async function openDoor(subject: Subject, recovered: Promise<void>, config: Config, log: Log): Promise<Door> {
   try {
     return await startRpc({
       tcp: { host: config.rpc.host ?? "::", port: config.rpc.port },
       unix: join(config.home, "run", "maestro.sock"),
       operations: [...operations.keys()],
-      call: (name, input, call) => dispatch(operations, subject, name, input, call),
+      call: (name, input, call) => recovered.then(() => dispatch(operations, subject, name, input, call)),
       ...(config.rpcToken === undefined ? {} : { token: config.rpcToken }),
-      isAppUser: (uid) => controller.registry.isAppUid(uid),
+      isAppUser: (uid) => subject.controller.registry.isAppUid(uid),
       log,
     });
   } catch (error) {

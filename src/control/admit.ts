@@ -32,16 +32,26 @@ export async function inTurn<T>(
       { app: request.app, ...underWay },
     );
   }
+  controller.ending.throwIfAborted();
   const mine = { since: new Date().toISOString(), by: request.by };
   runtime.deploying ??= mine;
   return controller.serializer.run(request.app, async () => {
+    controller.ending.throwIfAborted();
     runtime.deploying = mine;
+    await publishIfAway(controller, request.app);
     try {
       return await deploy();
     } finally {
       if (runtime.deploying === mine) runtime.deploying = null;
+      await publishIfAway(controller, request.app);
     }
   });
+}
+
+/** While an app that does not serve is being deployed its requests are held; when that fails, no longer. */
+async function publishIfAway(controller: Controller, name: string): Promise<void> {
+  const app = controller.registry.all().find((known) => known.name === name);
+  if (app && controller.runtime(name).serving.size === 0) await controller.publish(app);
 }
 
 /**
@@ -56,10 +66,6 @@ export class HostnameClaims implements Disposable {
   constructor(controller: Controller, app: string) {
     this.#controller = controller;
     this.#app = app;
-  }
-
-  get hostnames(): readonly string[] {
-    return [...this.#hostnames];
   }
 
   /** All of them or none. Throws `HOSTNAME_TAKEN`. */

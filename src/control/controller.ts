@@ -1,6 +1,7 @@
 import type { App } from "../app/app.ts";
 import { hostnamesOf } from "../app/app.ts";
 import type { Config } from "../config.ts";
+import { MaestroError } from "../errors.ts";
 import type { Log } from "../lib/log.ts";
 import { Serializer } from "../lib/serialize.ts";
 import type { AppRoute } from "../protocol/worker.ts";
@@ -47,6 +48,7 @@ export class Controller {
   readonly claims = new Map<string, string>();
   /** The port that goes into the addresses which people are shown. */
   readonly httpPort: number;
+  readonly #ending = new AbortController();
   readonly #runtimes = new Map<string, AppRuntime>();
 
   constructor(
@@ -70,11 +72,20 @@ export class Controller {
     return runtime;
   }
 
+  /** Aborted when all of Maestro ends: nothing is begun any more. */
+  get ending(): AbortSignal {
+    return this.#ending.signal;
+  }
+
+  beginEnding(): void {
+    this.#ending.abort(new MaestroError("BUSY", "Maestro is ending; try again when it runs"));
+  }
+
   forget(app: string): void {
     this.#runtimes.delete(app);
   }
 
-  hostnames(app: App): readonly string[] {
+  hostnames(app: Pick<App, "name" | "hostnames">): readonly string[] {
     return hostnamesOf(app, this.config.domain);
   }
 
@@ -84,7 +95,8 @@ export class Controller {
     const upstreams = [...runtime.serving.values()].flatMap((instance) =>
       instance.address ? [{ instance: instance.key, ...instance.address }] : [],
     );
-    const coming = runtime.problem === null && (runtime.revivals.size > 0 || runtime.deploying !== null);
+    const reviving = runtime.problem === null && runtime.revivals.size > 0;
+    const coming = reviving || runtime.deploying !== null;
     const state = upstreams.length > 0 ? "serving" : coming ? "starting" : "away";
     return { app: app.name, hostnames: [...this.hostnames(app)], state, upstreams };
   }

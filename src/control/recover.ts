@@ -6,7 +6,9 @@ import type { Controller } from "./controller.ts";
 import { Instance } from "./instance.ts";
 import type { AdoptedInstance } from "./ports.ts";
 import { wantedInstances } from "./restart.ts";
-import { enterService, revive } from "./supervise.ts";
+import { retire } from "./retire.ts";
+import { beginRevival, revive } from "./revive.ts";
+import { enterService } from "./supervise.ts";
 import { track } from "./track.ts";
 
 /**
@@ -17,9 +19,11 @@ import { track } from "./track.ts";
 export async function recover(controller: Controller): Promise<void> {
   const found = await findInstances(controller);
   const apps = controller.registry.all();
-  for (const app of apps) await adoptWanted(controller, app, found);
+  await Promise.all(apps.map((app) => adoptWanted(controller, app, found)));
   const missing = (await Promise.all(apps.map((app) => findMissing(controller, app)))).flat();
-  for (const { app, id } of missing) controller.runtime(app).revivals.set(id, new AbortController());
+  const revivals = missing
+    .filter(({ app, id }) => !controller.runtime(app).revivals.has(id))
+    .map(({ app, id }) => ({ app, id, revival: beginRevival(controller.runtime(app), id) }));
 
   await controller.traffic.apply({
     replace: true,
@@ -27,7 +31,7 @@ export async function recover(controller: Controller): Promise<void> {
     remove: [],
   });
 
-  for (const { app, id } of missing) void revive(controller, app, id);
+  for (const { app, id, revival } of revivals) void revive(controller, app, id, revival);
   retireStrays(controller, found);
 }
 
@@ -61,7 +65,7 @@ async function adoptWanted(controller: Controller, app: App, found: Set<AdoptedI
     .sort((a, b) => b.startedAt.localeCompare(a.startedAt));
   for (const candidate of candidates) {
     if (controller.runtime(app.name).serving.has(candidate.id)) continue;
-    const instance = takeOver(controller, app, candidate);
+    const instance = takeOver(controller, app.name, candidate);
     if (!(await answers(controller, app, instance))) continue;
     found.delete(candidate);
     enterService(controller, app, instance);
@@ -72,10 +76,10 @@ async function adoptWanted(controller: Controller, app: App, found: Set<AdoptedI
   }
 }
 
-function takeOver(controller: Controller, app: App, adopted: AdoptedInstance): Instance {
+function takeOver(controller: Controller, app: string, adopted: AdoptedInstance): Instance {
   const lease = adopted.port === null ? null : controller.runner.reservePort(adopted.port);
   const instance = new Instance(adopted, lease);
-  track(controller, app.name, instance);
+  track(controller, app, instance);
   return instance;
 }
 
@@ -123,9 +127,14 @@ async function findMissing(controller: Controller, app: App): Promise<{ app: str
   }
 }
 
+/** Nobody wants these, but what was under way at them still is: they drain like any that was replaced. */
 function retireStrays(controller: Controller, strays: Set<AdoptedInstance>): void {
-  for (const { running, app, id } of strays) {
-    controller.log.info({ app, instance: id, pid: running.pid }, "instance.stray");
-    void controller.runner.stop(running, { graceMs: controller.config.stopGrace * 1000 });
+  for (const stray of strays) {
+    const { running, app: name, id } = stray;
+    controller.log.info({ app: name, instance: id, pid: running.pid }, "instance.stray");
+    const living = [...controller.runtime(name).living];
+    const instance = living.find(({ key }) => key === running.key) ?? takeOver(controller, name, stray);
+    if (instance.state === "starting") instance.became("ready"); // or was, when an earlier controller saw it
+    void retire(controller, name, [instance]);
   }
 }

@@ -17,6 +17,8 @@ export async function register(
   const known = controller.registry.find(name);
   if (known) return known;
   if (mustHaveCode && !(await codeWasSent(controller, name))) return controller.registry.get(name);
+  using claims = new HostnameClaims(controller, name);
+  claims.add(controller.hostnames({ name, hostnames: [] }));
   const app = await controller.registry.create(name, ownUsers());
   await controller.releases.prepareIncoming(name, app.user?.gid ?? null);
   return app;
@@ -42,17 +44,17 @@ async function codeWasSent(controller: Controller, name: string): Promise<boolea
 
 /** Adds a hostname to those of an app. Throws `HOSTNAME_TAKEN`. */
 export async function addHostname(controller: Controller, name: string, hostname: string): Promise<App> {
-  return changeHostnames(controller, name, [hostname], (app) => withHostnames(app, [hostname]));
+  return changeHostnames(controller, name, (app) => withHostnames(app, [hostname]));
 }
 
 /** Moves an app to one hostname: those that it had lead to it no more. Throws `HOSTNAME_TAKEN`. */
 export async function moveToHostname(controller: Controller, name: string, hostname: string): Promise<App> {
-  return changeHostnames(controller, name, [hostname], (app) => ({ ...app, hostnames: [hostname] }));
+  return changeHostnames(controller, name, (app) => ({ ...app, hostnames: [hostname] }));
 }
 
 /** Throws `BAD_INPUT` when the hostname is not one that the app was given. */
 export async function removeHostname(controller: Controller, name: string, hostname: string): Promise<App> {
-  return changeHostnames(controller, name, [], (app) => {
+  return changeHostnames(controller, name, (app) => {
     if (app.hostnames.includes(hostname)) {
       return { ...app, hostnames: app.hostnames.filter((other) => other !== hostname) };
     }
@@ -67,14 +69,14 @@ export async function removeHostname(controller: Controller, name: string, hostn
 async function changeHostnames(
   controller: Controller,
   name: string,
-  claimed: readonly string[],
   change: (app: App) => App,
 ): Promise<App> {
   return controller.serializer.run(name, async () => {
     const before = controller.registry.get(name);
     using claims = new HostnameClaims(controller, name);
-    claims.add(claimed);
-    const app = await controller.registry.save(change(before));
+    const changed = change(before);
+    claims.add(controller.hostnames(changed));
+    const app = await controller.registry.save(changed);
     await controller.publish(app);
     return app;
   });

@@ -32,12 +32,13 @@ export async function restart(controller: Controller, request: DeployRequest): P
     const fresh = await startAll(controller, known, release, steps).catch((error: unknown) =>
       abandon(controller, known, made, error),
     );
+    const hostnames = [...request.hostnames, ...release.plan.hostnames];
     const live = {
-      ...withHostnames(known, claims.hostnames),
+      ...withHostnames(known, hostnames),
       ...nextRelease(known, release),
       stopped: false,
     };
-    const app = await keep(controller, live, made).catch((error: unknown) =>
+    const app = await keep(controller, live, made, fresh).catch((error: unknown) =>
       abandon(controller, known, made, error, fresh),
     );
     const replaced = await steps.run("switch", () => switchTo(controller, app, fresh));
@@ -51,7 +52,9 @@ export async function restart(controller: Controller, request: DeployRequest): P
 
 async function check(controller: Controller, request: DeployRequest, claims: HostnameClaims): Promise<App> {
   claims.add(request.hostnames);
-  return register(controller, request.app, { mustHaveCode: true });
+  const app = await register(controller, request.app, { mustHaveCode: true });
+  claims.add(controller.hostnames(withHostnames(app, request.hostnames)));
+  return app;
 }
 
 type MadeRelease = Awaited<ReturnType<Controller["releases"]["make"]>>;
@@ -113,14 +116,36 @@ function nextRelease({ release, previousRelease }: App, { number }: Release) {
 }
 
 /** What is wanted is on disk, its release and the registry, before traffic goes there. */
-async function keep(controller: Controller, app: App, { stored }: MadeRelease): Promise<App> {
+async function keep(
+  controller: Controller,
+  app: App,
+  { stored }: MadeRelease,
+  fresh: readonly Instance[],
+): Promise<App> {
   await stored;
+  controller.ending.throwIfAborted();
+  await refuseEnded(controller, app.name, fresh);
   try {
     return await controller.registry.save(app);
   } catch (error) {
     const message = `the registry could not be written (${(error as Error).message}); ${app.name} goes on as it was`;
     throw new MaestroError("INTERNAL", message, { app: app.name }, { cause: error });
   }
+}
+
+/** A process that ended while the others became ready: a worker that finds no database, or the second of three. */
+async function refuseEnded(controller: Controller, app: string, fresh: readonly Instance[]): Promise<void> {
+  const ended = fresh.find(({ state }) => state === "stopped");
+  if (!ended) return;
+  const { code, signal } = await ended.running.exited;
+  const how = signal ? `was ended by ${signal}` : `exited with code ${code ?? "unknown"}`;
+  throw new MaestroError("APP_EXITED", `${ended.id} of ${app} ${how} before the app was ready`, {
+    app,
+    instance: ended.id,
+    exitCode: code,
+    signal,
+    lastLines: await controller.runner.lastLines(ended.output, 20),
+  });
 }
 
 /** Undoes what a deploy that fails has begun: nothing of it runs, and its release does not pile up. */
@@ -151,7 +176,7 @@ async function switchTo(controller: Controller, app: App, fresh: readonly Instan
 }
 
 async function afterwards(controller: Controller, app: App, replaced: Instance[]): Promise<void> {
-  await retire(controller, app, replaced);
+  await retire(controller, app.name, replaced);
   await sweepReleases(controller, app);
 }
 

@@ -1,4 +1,3 @@
-import type { App } from "../app/app.ts";
 import type { Config } from "../config.ts";
 import type { DrainLimits } from "../protocol/worker.ts";
 import type { Controller } from "./controller.ts";
@@ -17,7 +16,7 @@ export type RetireOptions = {
  */
 export async function retire(
   controller: Controller,
-  app: App,
+  app: string,
   instances: Iterable<Instance>,
   options: RetireOptions = {},
 ): Promise<void> {
@@ -26,16 +25,17 @@ export async function retire(
 
 async function retireOne(
   controller: Controller,
-  app: App,
+  app: string,
   instance: Instance,
   { limits, hurry }: RetireOptions,
 ): Promise<void> {
   const { config, log, runner, traffic } = controller;
-  const facts = { app: app.name, instance: instance.id, release: instance.release };
+  const facts = { app, instance: instance.id, release: instance.release };
   try {
     if (instance.state === "serving") instance.became("replaced");
-    if (instance.address) {
-      const left = await traffic.drain(instance.key, limits ?? drainLimits(config));
+    if (instance.port !== null) {
+      const drained = traffic.drain(instance.key, limits ?? drainLimits(config));
+      const left = await Promise.race([drained, ...(hurry ? [aborted(hurry)] : [])]);
       log.info({ ...facts, left }, "instance.drained");
     }
     if (instance.state === "draining") instance.became("drained");
@@ -52,3 +52,10 @@ const drainLimits = ({ requestDrain, streamDrain }: Config): DrainLimits => ({
   requestsMs: requestDrain * 1000,
   streamsMs: streamDrain * 1000,
 });
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}

@@ -25,11 +25,13 @@ export async function startInstance(
   signal: AbortSignal,
   onStarted: (instance: Instance) => void = () => {},
 ): Promise<Instance> {
+  const wait = AbortSignal.any([signal, controller.ending]);
   for (let attempt = 1; ; attempt += 1) {
+    wait.throwIfAborted();
     const instance = await launch(controller, request);
     onStarted(instance);
     try {
-      await untilReady(controller, request, instance, signal);
+      await untilReady(controller, request, instance, wait);
       return instance;
     } catch (error) {
       const failure = await withLastWords(controller, request.app.name, instance, error);

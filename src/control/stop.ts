@@ -35,7 +35,12 @@ export async function removeApp(
 
 /** Ends every instance of every app, for an end of all of Maestro. What is wanted stays as it is on disk. */
 export async function stopEverything(controller: Controller, options: RetireOptions): Promise<void> {
-  await Promise.all(controller.registry.all().map((app) => withdraw(controller, app, options)));
+  controller.beginEnding();
+  const apps = controller.registry.all();
+  // In its turn: a deploy that is under way has to give up first, or what it starts would stay behind.
+  await Promise.all(
+    apps.map((app) => controller.serializer.run(app.name, () => withdraw(controller, app, options))),
+  );
 }
 
 async function withdraw(controller: Controller, app: App, options: RetireOptions = {}): Promise<void> {
@@ -44,5 +49,5 @@ async function withdraw(controller: Controller, app: App, options: RetireOptions
   runtime.problem = null;
   runtime.serving.clear();
   await controller.publish(app);
-  await retire(controller, app, runtime.living, options);
+  await retire(controller, app.name, runtime.living, options);
 }

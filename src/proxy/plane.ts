@@ -27,7 +27,7 @@ export class Plane {
   readonly #upstreams = new Upstreams();
   readonly #front: Front;
   readonly #log: Log;
-  #leaving: Drain | undefined;
+  readonly #leaving: Drain[] = [];
 
   constructor({ holdMs, answerMs, trustedProxies, accessLog }: WorkerSettings, log: Log) {
     this.#log = log;
@@ -43,7 +43,9 @@ export class Plane {
       general: new GeneralPath(options),
       tunnels: new Tunnels(options),
       onEnd: accessLog ? (visit) => this.#logged(visit) : () => {},
-      onClose: () => this.#leaving?.check(),
+      onClose: () => {
+        for (const waiting of this.#leaving) waiting.check();
+      },
     });
   }
 
@@ -69,11 +71,12 @@ export class Plane {
     return { connections, requests, inFlight: this.#leases.inFlight() };
   }
 
-  /** Resolves when no connection is left, or what is left has had its time. */
+  /** Resolves when no connection is left, or what is left has had its time: the shortest that anybody gave it. */
   async leave(limits: DrainLimits): Promise<void> {
     this.#front.leave();
-    this.#leaving ??= drain(() => this.#left(), limits);
-    await this.#leaving.done;
+    const waiting = drain(() => this.#left(), limits);
+    this.#leaving.push(waiting);
+    await waiting.done;
   }
 
   /** Each stream has a connection of its own; the others carry requests, or are about to close. */

@@ -75,6 +75,17 @@ describe("a deploy that fails says why, and the old release goes on serving", ()
     expect(error).toMatchObject({ code: "APP_NOT_READY", details: { lastStatus: 500 } });
   });
 
+  it("when a process beside the web one exits at its start", async () => {
+    const error = await refused({
+      Procfile: "web: node slow.js\nworker: node worker.js\n",
+      "slow.js":
+        'setTimeout(() => require("http").createServer((q, s) => s.end()).listen(process.env.PORT), 500)',
+      "worker.js": 'console.error("no queue"); process.exit(4);',
+    });
+    expect(error).toMatchObject({ code: "APP_EXITED", details: { instance: "worker.1", exitCode: 4 } });
+    expect(JSON.stringify(error.details)).toContain("no queue");
+  });
+
   it("when app.json does not parse", async () => {
     const error = await refused({ "app.json": "{ nonsense", "app.js": "" });
     expect(error).toMatchObject({ code: "BAD_INPUT" });
@@ -131,6 +142,12 @@ describe("what is asked wrongly is refused before anything starts", () => {
       (await maestro.client()).call("domains_add", { app: "shop", hostname: "thief.localhost" }),
     ).rejects.toMatchObject({ code: "HOSTNAME_TAKEN" });
   });
+});
+
+it("the default hostname of an app is not to be had when another app was given it", async () => {
+  await (await maestro.client()).call("domains_add", { app: "shop", hostname: "late.localhost" });
+  await expect(maestro.send("late", fixture("traffic"))).rejects.toMatchObject({ code: "HOSTNAME_TAKEN" });
+  expect((await fetchFrom(maestro.httpPort, "late.localhost")).status).toBe(200);
 });
 
 describe("two restarts of one app at once", () => {

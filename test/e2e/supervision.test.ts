@@ -59,6 +59,46 @@ describe("a restart of Maestro", () => {
     ]);
   });
 
+  it("by SIGTERM cuts nothing that drains", async () => {
+    await maestro.deploy("patient", fixture("traffic"));
+    const slow = fetchFrom(maestro.httpPort, "patient.test", { path: "/slow" });
+    await maestro.change("patient", { "version.js": 'export const version = "two";' });
+    await maestro.end("SIGTERM");
+    expect(JSON.parse((await slow).body)).toMatchObject({ version: "one" });
+    await maestro.serve();
+    expect(JSON.parse((await fetchFrom(maestro.httpPort, "patient.test")).body)).toMatchObject({
+      version: "two",
+    });
+  });
+
+  it("by SIGTERM in the middle of a deploy leaves the old release serving", async () => {
+    await maestro.deploy("halfway", fixture("traffic"));
+    const since = maestro.logLength;
+    const deploy = maestro
+      .change("halfway", { "server.js": "setInterval(() => {}, 1000);" })
+      .catch(() => "cut off");
+    await maestro.until("instance.started", (entry) => entry["app"] === "halfway", since);
+    await maestro.end("SIGTERM");
+    expect(await deploy).toBe("cut off");
+    expect((await fetchFrom(maestro.httpPort, "halfway.test")).status).toBe(200);
+    await maestro.serve();
+    const ps = await (await maestro.client()).call("ps", { app: "halfway" });
+    expect(ps.filter(({ state }) => state === "serving").map(({ release }) => release)).toEqual([1]);
+  });
+
+  it("by SIGINT in the middle of a deploy leaves nothing running", async () => {
+    await maestro.deploy("gone", fixture("traffic"));
+    const since = maestro.logLength;
+    const deploy = maestro
+      .change("gone", { "server.js": "setInterval(() => {}, 1000);" })
+      .catch(() => "cut off");
+    const { pid } = await maestro.until("instance.started", (entry) => entry["app"] === "gone", since);
+    await maestro.end("SIGINT");
+    expect(await deploy).toBe("cut off");
+    expect(await startTimeOf(Number(pid))).toBeNull();
+    await maestro.serve();
+  });
+
   it("by SIGINT ends everything, and the next one starts what was wanted", async () => {
     const before = (await maestro.deploy("back", fixture("traffic"))).instances[0]?.pid;
     await maestro.end("SIGINT");
@@ -91,6 +131,14 @@ describe("a restart of Maestro", () => {
     await writeFile(path, whole);
     await maestro.serve();
     expect((await fetchFrom(maestro.httpPort, "hurt.test")).status).toBe(200);
+  });
+
+  it("ends at once when the RPC port is taken, and leaves no worker behind", async () => {
+    const error = await TestMaestro.start("--rpc", maestro.rpc).then(
+      () => expect.fail("it came up"),
+      (failure: Error) => failure,
+    );
+    expect(error.message).toContain(`cannot listen for RPC on ${maestro.rpc}`);
   });
 
   it("is refused while another runs on the same home, with the pid of that one", async () => {

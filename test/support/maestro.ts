@@ -34,8 +34,13 @@ export class TestMaestro implements AsyncDisposable {
     const home = await mkdtemp(join(tmpdir(), "maestro-test-"));
     await chmod(home, 0o711); // the apps' own users pass through it
     const maestro = new TestMaestro(home, flags);
-    await maestro.serve();
-    return maestro;
+    try {
+      await maestro.serve();
+      return maestro;
+    } catch (error) {
+      await rm(home, { recursive: true, force: true });
+      throw error;
+    }
   }
 
   /** Starts the controller, on the ports that it had if it ran before. */
