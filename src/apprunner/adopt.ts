@@ -1,7 +1,7 @@
 import type { Exit } from "../app/instance.ts";
+import { bootId, isAlive } from "../lib/processes.ts";
 import type { InstanceRecord } from "../protocol/instance-files.ts";
 import { endOf, readExit } from "./end.ts";
-import { bootId, isAlive } from "./processes.ts";
 import { type KnownInstance, readIdentity, readRecord } from "./run-files.ts";
 
 /** An instance that ended while no controller looked. */

@@ -5,9 +5,9 @@ import { constants as os } from "node:os";
 import { join } from "node:path";
 import type { Exit } from "../app/instance.ts";
 import { isSystemError } from "../errors.ts";
+import { isAlive, type ProcessIdentity } from "../lib/processes.ts";
 import { instanceFiles } from "../protocol/instance-files.ts";
 import { poll } from "./poll.ts";
-import { isAlive, type ProcessIdentity } from "./processes.ts";
 
 const unseen: Exit = { code: null, signal: null };
 

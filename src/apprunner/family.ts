@@ -1,5 +1,4 @@
 import { readlinkSync } from "node:fs";
-import type { InstanceRecord } from "../protocol/instance-files.ts";
 import {
   environmentOf,
   listProcesses,
@@ -7,7 +6,8 @@ import {
   type ProcessInfo,
   readProcess,
   uidOf,
-} from "./processes.ts";
+} from "../lib/processes.ts";
+import type { InstanceRecord } from "../protocol/instance-files.ts";
 
 /** Whose processes are meant. With a uid: all of that user's as well (for the last instance of an app). */
 export type FamilyOf = ProcessIdentity & { record?: InstanceRecord; uid?: number };

@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
 import treeKill from "tree-kill";
 import { isSystemError } from "../errors.ts";
+import { isAlive, type ProcessIdentity } from "../lib/processes.ts";
 import { groupOf } from "./family.ts";
-import { isAlive, type ProcessIdentity } from "./processes.ts";
 
 /** Signals one process, if it still is the one that is meant. */
 export function signalProcess(identity: ProcessIdentity, signal: NodeJS.Signals): void {

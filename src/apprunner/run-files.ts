@@ -2,8 +2,8 @@ import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { LaunchSpec, RunningInstance } from "../app/instance.ts";
+import { bootId, type ProcessIdentity } from "../lib/processes.ts";
 import { InstanceRecord, instanceFiles } from "../protocol/instance-files.ts";
-import { bootId, type ProcessIdentity } from "./processes.ts";
 
 /** A running instance together with what is written down about it. */
 export type KnownInstance = RunningInstance & { readonly record: InstanceRecord };

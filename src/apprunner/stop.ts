@@ -1,8 +1,8 @@
 import type { Exit, RunningInstance } from "../app/instance.ts";
+import { isAlive } from "../lib/processes.ts";
 import { type FamilyOf, familyOf, groupOf } from "./family.ts";
 import { killTree, signalGroup, signalProcess } from "./kill.ts";
 import { poll } from "./poll.ts";
-import { isAlive } from "./processes.ts";
 import type { KnownInstance } from "./run-files.ts";
 
 export type StopOptions = {

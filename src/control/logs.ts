@@ -1,8 +1,8 @@
 import { watch } from "node:fs";
-import { readdir, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { LogLine } from "../app/reports.ts";
-import { isSystemError } from "../errors.ts";
+import { namesIn } from "../lib/directory.ts";
 import type { Controller } from "./controller.ts";
 
 /** One output file of one instance: apps/APP/logs/web.1.v3.STAMP.out.log */
@@ -83,7 +83,7 @@ const line = ({ instance, release, stream }: LogFile, text: string): LogLine => 
 /** The output files of an app in the order in which their instances were started. */
 async function logFiles(controller: Controller, { app, processType }: LogRequest): Promise<LogFile[]> {
   const directory = logDirectory(controller, app);
-  return (await listDirectory(directory))
+  return (await namesIn(directory))
     .flatMap((name) => parseName(directory, name))
     .filter(({ instance }) => processType === undefined || instance.startsWith(`${processType}.`))
     .sort((a, b) => a.stamp.localeCompare(b.stamp) || b.stream.localeCompare(a.stream));
@@ -102,13 +102,4 @@ function parseName(directory: string, name: string): LogFile[] {
       path: join(directory, name),
     },
   ];
-}
-
-async function listDirectory(path: string): Promise<string[]> {
-  try {
-    return await readdir(path);
-  } catch (error) {
-    if (isSystemError(error, "ENOENT")) return [];
-    throw error;
-  }
 }

@@ -1,7 +1,7 @@
-import { readdir, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { App } from "../app/app.ts";
-import { isSystemError } from "../errors.ts";
+import { namesIn } from "../lib/directory.ts";
 import type { Controller } from "./controller.ts";
 import { Instance } from "./instance.ts";
 import type { AdoptedInstance } from "./ports.ts";
@@ -39,22 +39,13 @@ export async function recover(controller: Controller): Promise<void> {
 async function findInstances(controller: Controller): Promise<Set<AdoptedInstance>> {
   const directory = join(controller.config.home, "run", "instances");
   const found = new Set<AdoptedInstance>();
-  for (const key of await listDirectory(directory)) {
+  for (const key of await namesIn(directory)) {
     const path = join(directory, key);
     const adopted = await controller.runner.adopt(path);
     if (adopted) found.add(adopted);
     else await rm(path, { recursive: true, force: true });
   }
   return found;
-}
-
-async function listDirectory(path: string): Promise<string[]> {
-  try {
-    return await readdir(path);
-  } catch (error) {
-    if (isSystemError(error, "ENOENT")) return [];
-    throw error;
-  }
 }
 
 /** Takes over the instances that are wanted: of the wanted release, one for each id, the newest. */

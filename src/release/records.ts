@@ -1,7 +1,8 @@
-import { readdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { Release } from "../app/release.ts";
 import { isSystemError, MaestroError } from "../errors.ts";
 import { writeAtomic } from "../lib/atomic-file.ts";
+import { namesIn } from "../lib/directory.ts";
 import type { Places } from "./places.ts";
 
 /** A release whose record cannot be used, and why, for people. */
@@ -51,16 +52,6 @@ export async function releaseNumbers(places: Places): Promise<number[]> {
     return match === null ? [] : [Number(match[1])];
   });
   return [...new Set(numbers)].sort((one, other) => one - other);
-}
-
-/** The names in a directory; none when it is not there. */
-export async function namesIn(directory: string): Promise<string[]> {
-  try {
-    return await readdir(directory);
-  } catch (error) {
-    if (isSystemError(error, "ENOENT", "ENOTDIR")) return [];
-    throw error;
-  }
 }
 
 function parseRecord(text: string): Release | null {

@@ -1,10 +1,11 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Release } from "../app/release.ts";
+import { namesIn } from "../lib/directory.ts";
 import { prepareIncoming } from "./incoming.ts";
 import { isPartial, type MadeRelease, type MakeRequest, makeRelease } from "./make.ts";
 import { type Places, placesOf } from "./places.ts";
-import { listRecords, namesIn, readRecord, releaseNumbers, type UnreadableRelease } from "./records.ts";
+import { listRecords, readRecord, releaseNumbers, type UnreadableRelease } from "./records.ts";
 
 /** `keep`: how many of the newest releases of an app are kept, besides the one that serves and the one before it. */
 export type ReleaseStoreOptions = { home: string; keep?: number };

@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { LaunchSpec, RunningInstance } from "../../src/app/instance.ts";
 import { adopt } from "../../src/apprunner/adopt.ts";
-import { isAlive, startedAt } from "../../src/apprunner/processes.ts";
 import { stop } from "../../src/apprunner/stop.ts";
+import { isAlive, startedAt } from "../../src/lib/processes.ts";
 import { lineIn, Place } from "../support/apprunner.ts";
 
 /** Has another process start an instance, and kills that process. */

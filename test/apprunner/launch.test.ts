@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { LaunchSpec } from "../../src/app/instance.ts";
 import { launch } from "../../src/apprunner/launch.ts";
-import { readProcess } from "../../src/apprunner/processes.ts";
 import { untilReady } from "../../src/apprunner/ready.ts";
+import { readProcess } from "../../src/lib/processes.ts";
 import { isRoot, lineIn, Place, question, someUser, textOf } from "../support/apprunner.ts";
 
 type Self = {

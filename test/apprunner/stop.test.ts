@@ -2,9 +2,9 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { describe, expect, it } from "vitest";
 import { signalGroup, signalProcess } from "../../src/apprunner/kill.ts";
-import { readProcess } from "../../src/apprunner/processes.ts";
 import { untilReady } from "../../src/apprunner/ready.ts";
 import { stop } from "../../src/apprunner/stop.ts";
+import { readProcess } from "../../src/lib/processes.ts";
 import { isRoot, isThere, lineIn, Place, question, someUser, textOf } from "../support/apprunner.ts";
 
 const minute = { graceMs: 60_000 };

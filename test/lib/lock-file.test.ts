@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { takeLock } from "../../src/lib/lock-file.ts";
-import { startTimeOf } from "../../src/lib/process-identity.ts";
+import { readProcess } from "../../src/lib/processes.ts";
 
 let directory: string;
 let path: string;
@@ -25,7 +25,7 @@ it("a lock names its holder, and is free again when it is given back", async () 
 
 it("a lock whose holder lives is refused, with the pid of the holder", async () => {
   await using _lock = await takeLock(path);
-  const parent = { pid: process.ppid, startTime: await startTimeOf(process.ppid) };
+  const parent = { pid: process.ppid, startTime: readProcess(process.ppid)?.startTime };
   await writeFile(path, JSON.stringify(parent));
   await expect(takeLock(path)).rejects.toMatchObject({ pid: process.ppid });
 });

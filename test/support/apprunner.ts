@@ -8,9 +8,9 @@ import type { Runtime } from "../../src/apprunner/chain.ts";
 import { launch } from "../../src/apprunner/launch.ts";
 import { follow } from "../../src/apprunner/logs.ts";
 import { PortAllocator } from "../../src/apprunner/ports.ts";
-import { readProcess } from "../../src/apprunner/processes.ts";
 import type { KnownInstance } from "../../src/apprunner/run-files.ts";
 import { stop } from "../../src/apprunner/stop.ts";
+import { readProcess } from "../../src/lib/processes.ts";
 
 export const fixtures = resolve(import.meta.dirname, "../fixtures/apps");
 export const isRoot = process.getuid?.() === 0;

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
-import type { ProcessIdentity } from "../lib/process-identity.ts";
 
-export type { ProcessIdentity };
+/** A pid alone may be somebody else's by now; with its start time it names a process for good. */
+export type ProcessIdentity = { pid: number; startTime: string };
 
 /** What /proc/PID/stat says of a process, see proc_pid_stat(5). */
 export type ProcessInfo = ProcessIdentity & { parent: number; group: number; session: number };
