@@ -5,9 +5,9 @@ import { namesIn } from "../lib/directory.ts";
 import type { Controller } from "./controller.ts";
 import { Instance } from "./instance.ts";
 import type { AdoptedInstance } from "./ports.ts";
-import { wantedInstances } from "./restart.ts";
 import { retire } from "./retire.ts";
 import { beginRevival, revive } from "./revive.ts";
+import { wantedInstances } from "./start-all.ts";
 import { enterService } from "./supervise.ts";
 import { track } from "./track.ts";
 

@@ -1,6 +1,6 @@
 import type { App } from "../app/app.ts";
 import type { Release } from "../app/release.ts";
-import type { DeployProgress, DeployReport } from "../app/reports.ts";
+import type { DeployReport } from "../app/reports.ts";
 import { MaestroError } from "../errors.ts";
 import { type DeployRequest, HostnameClaims, inTurn, withHostnames } from "./admit.ts";
 import type { Controller } from "./controller.ts";
@@ -8,7 +8,8 @@ import type { Instance } from "./instance.ts";
 import { register } from "./register.ts";
 import { urlsOf } from "./report.ts";
 import { retire } from "./retire.ts";
-import { discard, startInstance } from "./start.ts";
+import { discardAll, refuseEnded, startAll } from "./start-all.ts";
+import { Steps } from "./steps.ts";
 import { enterService } from "./supervise.ts";
 
 /**
@@ -26,27 +27,24 @@ export async function restart(controller: Controller, request: DeployRequest): P
     using claims = new HostnameClaims(controller, request.app);
     const known = await steps.run("check", () => check(controller, request, claims));
     const made = await steps.run("release", () => makeRelease(controller, known), describeRelease);
-    const { release } = made;
-    claims.add(release.plan.hostnames);
+    await using undo = new AsyncDisposableStack();
+    undo.defer(() => dropRelease(controller, known, made));
+
+    const { plan } = made.release;
+    claims.add(plan.hostnames);
     // The disk makes the release last while the app starts: it takes about as long.
-    const fresh = await startAll(controller, known, release, steps).catch((error: unknown) =>
-      abandon(controller, known, made, error),
-    );
-    const hostnames = [...request.hostnames, ...release.plan.hostnames];
-    const live = {
-      ...withHostnames(known, hostnames),
-      ...nextRelease(known, release),
-      stopped: false,
-    };
-    const app = await keep(controller, live, made, fresh).catch((error: unknown) =>
-      abandon(controller, known, made, error, fresh),
-    );
+    const fresh = await startAll(controller, known, made.release, steps);
+    undo.defer(() => discardAll(controller, fresh));
+
+    const wanted = withRelease(withHostnames(known, [...request.hostnames, ...plan.hostnames]), made.release);
+    const app = await keep(controller, wanted, made, fresh);
+    undo.move(); // From here on nothing is undone.
     const replaced = await steps.run("switch", () => switchTo(controller, app, fresh));
 
     void afterwards(controller, app, replaced);
     const tookMs = Math.round(performance.now() - began);
     controller.log.info({ app: app.name, release: app.release, tookMs, by: request.by }, "app.restarted");
-    return report(controller, app, release, fresh, tookMs);
+    return report(controller, app, made.release, fresh, tookMs);
   });
 }
 
@@ -66,53 +64,9 @@ function makeRelease(controller: Controller, app: App): Promise<MadeRelease> {
   return controller.releases.make({ app: app.name, gid: app.user?.gid ?? null, latest: app.release });
 }
 
-/** Every instance that the app wants, started side by side. All are ready, or none runs any more. */
-async function startAll(
-  controller: Controller,
-  app: App,
-  release: Release,
-  steps: Steps,
-): Promise<Instance[]> {
-  const ids = wantedInstances(app, release);
-  const failure = new AbortController();
-  let started = 0;
-  steps.began("start");
-  const onStarted = () => {
-    started += 1;
-    if (started < ids.length) return;
-    steps.done("start", ids.join(", "));
-    steps.began("ready");
-  };
-  const outcomes = await Promise.allSettled(
-    ids.map(async (id) => {
-      try {
-        return await startInstance(controller, { app, release, id }, failure.signal, onStarted);
-      } catch (error) {
-        failure.abort(error);
-        throw error;
-      }
-    }),
-  );
-  const ready = outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value] : []));
-  if (failure.signal.aborted) {
-    await Promise.all(ready.map((instance) => discard(controller, instance)));
-    throw failure.signal.reason;
-  }
-  steps.done("ready");
-  return ready;
-}
-
-/** "web.1", "web.2", "worker.1": one of each process type unless the app's scale or its formation says otherwise. */
-export function wantedInstances(app: App, release: Release): string[] {
-  const types = Object.keys(release.plan.processes).filter((type) => type !== "release");
-  return types.flatMap((type) => {
-    const count = app.scale[type] ?? release.plan.formation[type] ?? 1;
-    return Array.from({ length: count }, (_, index) => `${type}.${index + 1}`);
-  });
-}
-
-function nextRelease({ release, previousRelease }: App, { number }: Release) {
-  return { release: number, previousRelease: release === number ? previousRelease : release };
+function withRelease(app: App, { number }: Release): App {
+  const previousRelease = app.release === number ? app.previousRelease : app.release;
+  return { ...app, release: number, previousRelease, stopped: false };
 }
 
 /** What is wanted is on disk, its release and the registry, before traffic goes there. */
@@ -133,33 +87,10 @@ async function keep(
   }
 }
 
-/** A process that ended while the others became ready: a worker that finds no database, or the second of three. */
-async function refuseEnded(controller: Controller, app: string, fresh: readonly Instance[]): Promise<void> {
-  const ended = fresh.find(({ state }) => state === "stopped");
-  if (!ended) return;
-  const { code, signal } = await ended.running.exited;
-  const how = signal ? `was ended by ${signal}` : `exited with code ${code ?? "unknown"}`;
-  throw new MaestroError("APP_EXITED", `${ended.id} of ${app} ${how} before the app was ready`, {
-    app,
-    instance: ended.id,
-    exitCode: code,
-    signal,
-    lastLines: await controller.runner.lastLines(ended.output, 20),
-  });
-}
-
-/** Undoes what a deploy that fails has begun: nothing of it runs, and its release does not pile up. */
-async function abandon(
-  controller: Controller,
-  app: App,
-  { stored }: MadeRelease,
-  error: unknown,
-  fresh: readonly Instance[] = [],
-): Promise<never> {
-  await Promise.all(fresh.map((instance) => discard(controller, instance)));
-  await Promise.allSettled([stored]);
-  await sweepReleases(controller, app);
-  throw error;
+/** The release of a deploy that failed must not pile up with others. */
+async function dropRelease(controller: Controller, app: App, { stored, release }: MadeRelease): Promise<void> {
+  await Promise.allSettled([stored]); // It may be what failed.
+  await sweepReleases(controller, { ...app, release: app.release ?? release.number });
 }
 
 /** From here on new requests go to the fresh instances. Answers those that they replace. */
@@ -180,7 +111,6 @@ async function afterwards(controller: Controller, app: App, replaced: Instance[]
   await sweepReleases(controller, app);
 }
 
-/** Also when a start failed: the releases of deploys that failed must not pile up. */
 async function sweepReleases(controller: Controller, app: App): Promise<void> {
   if (app.release === null) return;
   try {
@@ -206,35 +136,4 @@ function report(
     urls: urlsOf(controller, app),
     notes: release.plan.notes,
   };
-}
-
-/** Tells a caller which step began and which is done, with the time that it took. */
-class Steps {
-  readonly #tell: (progress: DeployProgress) => void;
-  readonly #began = new Map<DeployProgress["step"], number>();
-
-  constructor(tell: ((progress: DeployProgress) => void) | undefined) {
-    this.#tell = tell ?? (() => {});
-  }
-
-  began(step: DeployProgress["step"]): void {
-    this.#began.set(step, performance.now());
-    this.#tell({ step, state: "began" });
-  }
-
-  done(step: DeployProgress["step"], detail?: string): void {
-    const tookMs = Math.round(performance.now() - (this.#began.get(step) ?? performance.now()));
-    this.#tell({ step, state: "done", tookMs, ...(detail === undefined ? {} : { detail }) });
-  }
-
-  async run<T>(
-    step: DeployProgress["step"],
-    work: () => Promise<T>,
-    describe?: (result: T) => string,
-  ): Promise<T> {
-    this.began(step);
-    const result = await work();
-    this.done(step, describe?.(result));
-    return result;
-  }
 }

@@ -1,0 +1,76 @@
+import type { App } from "../app/app.ts";
+import type { Release } from "../app/release.ts";
+import { MaestroError } from "../errors.ts";
+import type { Controller } from "./controller.ts";
+import type { Instance } from "./instance.ts";
+import { discard, startInstance } from "./start.ts";
+import type { Steps } from "./steps.ts";
+
+/** Every instance that the app wants, started side by side. All are ready, or none runs any more. */
+export async function startAll(
+  controller: Controller,
+  app: App,
+  release: Release,
+  steps: Steps,
+): Promise<Instance[]> {
+  const ids = wantedInstances(app, release);
+  const failure = new AbortController();
+  let started = 0;
+  steps.began("start");
+  const onStarted = () => {
+    started += 1;
+    if (started < ids.length) return;
+    steps.done("start", ids.join(", "));
+    steps.began("ready");
+  };
+  const outcomes = await Promise.allSettled(
+    ids.map(async (id) => {
+      try {
+        return await startInstance(controller, { app, release, id }, failure.signal, onStarted);
+      } catch (error) {
+        failure.abort(error);
+        throw error;
+      }
+    }),
+  );
+  const ready = outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value] : []));
+  if (failure.signal.aborted) {
+    await discardAll(controller, ready);
+    throw failure.signal.reason;
+  }
+  steps.done("ready");
+  return ready;
+}
+
+/** "web.1", "web.2", "worker.1": one of each process type unless the app's scale or its formation says otherwise. */
+export function wantedInstances(app: App, release: Release): string[] {
+  const types = Object.keys(release.plan.processes).filter((type) => type !== "release");
+  return types.flatMap((type) => {
+    const count = app.scale[type] ?? release.plan.formation[type] ?? 1;
+    return Array.from({ length: count }, (_, index) => `${type}.${index + 1}`);
+  });
+}
+
+/** Ends instances that never served; nothing of them runs when this resolves. */
+export async function discardAll(controller: Controller, instances: readonly Instance[]): Promise<void> {
+  await Promise.all(instances.map((instance) => discard(controller, instance)));
+}
+
+/** A process that ended while the others became ready: a worker that finds no database, or the second of three. */
+export async function refuseEnded(
+  controller: Controller,
+  app: string,
+  fresh: readonly Instance[],
+): Promise<void> {
+  const ended = fresh.find(({ state }) => state === "stopped");
+  if (!ended) return;
+  const { code, signal } = await ended.running.exited;
+  const how = signal ? `was ended by ${signal}` : `exited with code ${code ?? "unknown"}`;
+  throw new MaestroError("APP_EXITED", `${ended.id} of ${app} ${how} before the app was ready`, {
+    app,
+    instance: ended.id,
+    exitCode: code,
+    signal,
+    lastLines: await controller.runner.lastLines(ended.output, 20),
+  });
+}
