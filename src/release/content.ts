@@ -11,6 +11,7 @@ import {
   writeSync,
 } from "node:fs";
 import { copyFile } from "node:fs/promises";
+import { changedMeanwhile } from "./failures.ts";
 import type { Modes } from "./modes.ts";
 import type { Pace } from "./pace.ts";
 import type { SourceFile } from "./tree.ts";
@@ -31,7 +32,7 @@ export class Content {
 
   /** SHA-256 of a file's content, in hex. */
   async digest(file: SourceFile): Promise<string> {
-    const source = openBelow(this.#root, file.path);
+    const source = this.#open(file);
     try {
       return (await this.#pump(source, null)).digest;
     } finally {
@@ -44,7 +45,7 @@ export class Content {
    * The copy has an inode of its own.
    */
   async copy(file: SourceFile, to: string, modes: Modes): Promise<{ digest: string; size: number }> {
-    const source = openBelow(this.#root, file.path);
+    const source = this.#open(file);
     try {
       const big = file.size > bufferBytes;
       // A clone shares blocks with the original until one of them is written, where the file system can do it.
@@ -63,6 +64,14 @@ export class Content {
     } finally {
       closeSync(source);
     }
+  }
+
+  /** What was a file when it was listed may be a device by now, which has no end. */
+  #open({ path }: SourceFile): number {
+    const source = openBelow(this.#root, path);
+    if (fstatSync(source).isFile()) return source;
+    closeSync(source);
+    throw changedMeanwhile(path);
   }
 
   /** All of a descriptor, from its start to its end, into `to` when there is one. */
