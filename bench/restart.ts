@@ -55,8 +55,8 @@ async function measure(maestro: TestMaestro, name: string, directory: string): P
     for (const times of [changed, unchanged]) {
       const since = maestro.logLength;
       times.push(await timed(() => client.call("restart", { app: name })));
-      // The end of the old instance comes after the answer: it belongs to this round, not to the next.
-      await maestro.until("instance.ended", (entry) => entry["app"] === name, since);
+      // What comes after the answer (the old instance ends, an old release goes) belongs to this round.
+      await maestro.until("app.settled", (entry) => entry["app"] === name, since);
     }
   }
   const ms = (value: number) => `${value.toFixed(0)} ms`;

@@ -88,7 +88,11 @@ async function keep(
 }
 
 /** The release of a deploy that failed must not pile up with others. */
-async function dropRelease(controller: Controller, app: App, { stored, release }: MadeRelease): Promise<void> {
+async function dropRelease(
+  controller: Controller,
+  app: App,
+  { stored, release }: MadeRelease,
+): Promise<void> {
   await Promise.allSettled([stored]); // It may be what failed.
   await sweepReleases(controller, { ...app, release: app.release ?? release.number });
 }
@@ -109,6 +113,7 @@ async function switchTo(controller: Controller, app: App, fresh: readonly Instan
 async function afterwards(controller: Controller, app: App, replaced: Instance[]): Promise<void> {
   await retire(controller, app.name, replaced);
   await sweepReleases(controller, app);
+  controller.log.info({ app: app.name, release: app.release }, "app.settled");
 }
 
 async function sweepReleases(controller: Controller, app: App): Promise<void> {
