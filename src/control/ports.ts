@@ -20,6 +20,8 @@ export type Releases = {
   directory(app: string, number: number): string;
   /** Removes old releases, never the current one or its predecessor. */
   sweep(app: string, kept: { current: number; previous: number | null }): Promise<void>;
+  /** Makes the tree of the next release ahead, when nobody waits for it. */
+  stage(app: string): Promise<void>;
   /** Removes the releases of an app, what was sent for it, and their records. */
   removeApp(app: string): Promise<void>;
 };

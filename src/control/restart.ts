@@ -111,9 +111,21 @@ async function switchTo(controller: Controller, app: App, fresh: readonly Instan
 }
 
 async function afterwards(controller: Controller, app: App, replaced: Instance[]): Promise<void> {
-  await retire(controller, app.name, replaced);
-  await sweepReleases(controller, app);
+  const retired = retire(controller, app.name, replaced);
+  await controller.serializer.run(app.name, () => tidyReleases(controller, app));
+  await retired;
   controller.log.info({ app: app.name, release: app.release }, "app.settled");
+}
+
+async function tidyReleases(controller: Controller, app: App): Promise<void> {
+  await sweepReleases(controller, app);
+  if (controller.ending.aborted || controller.registry.all().every(({ name }) => name !== app.name)) return;
+  try {
+    await controller.releases.stage(app.name);
+  } catch (error) {
+    // The next release is then made anew: nothing is lost but time.
+    controller.log.warn({ app: app.name, error: (error as Error).message }, "release.stage.failed");
+  }
 }
 
 async function sweepReleases(controller: Controller, app: App): Promise<void> {

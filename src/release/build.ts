@@ -3,11 +3,16 @@ import { join } from "node:path";
 import { isSystemError } from "../errors.ts";
 import type { Content } from "./content.ts";
 import type { Modes } from "./modes.ts";
-import type { Entry, FileEntry, SourceFile } from "./tree.ts";
+import type { Entry, FileEntry, SourceEntry, SourceFile } from "./tree.ts";
 import type { SourceTree } from "./walk.ts";
 
 /** An earlier release, whose files a new one may share. */
-export type Base = { directory: string; files: ReadonlyMap<string, FileEntry> };
+export type Base = {
+  number: number;
+  directory: string;
+  entries: readonly Entry[];
+  files: ReadonlyMap<string, FileEntry>;
+};
 
 export type BuildRequest = { source: SourceTree; content: Content; base: Base | null; modes: Modes };
 
@@ -22,13 +27,23 @@ export async function buildTree(
   makeDirectory(directory, modes);
   const entries: Entry[] = [];
   for (const entry of source.entries) {
-    const to = join(directory, entry.path);
-    if (entry.kind === "directory") makeDirectory(to, modes);
-    else if (entry.kind === "link") symlinkSync(entry.target, to);
-    entries.push(entry.kind === "file" ? await placeFile(entry, to, { content, base, modes }) : entry);
+    entries.push(await placeEntry(directory, entry, { content, base, modes }));
     if (content.pace.isDue()) await content.pace.rest();
   }
   return entries;
+}
+
+/** Puts one entry where nothing is yet, and answers what it put there. */
+export async function placeEntry(
+  directory: string,
+  entry: SourceEntry,
+  request: Omit<BuildRequest, "source">,
+): Promise<Entry> {
+  const to = join(directory, entry.path);
+  if (entry.kind === "file") return placeFile(entry, to, request);
+  if (entry.kind === "directory") makeDirectory(to, request.modes);
+  else symlinkSync(entry.target, to);
+  return entry;
 }
 
 async function placeFile(
@@ -57,7 +72,7 @@ function tryLink(from: string, to: string): boolean {
   }
 }
 
-function makeDirectory(path: string, { directory, gid }: Modes): void {
+export function makeDirectory(path: string, { directory, gid }: Modes): void {
   mkdirSync(path);
   if (gid !== null) chownSync(path, -1, gid);
   // After mkdir(2), because the umask takes bits away there.

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import type { Release, ReleasePlan } from "../app/release.ts";
 import { isSystemError, MaestroError } from "../errors.ts";
-import { type Base, buildTree } from "./build.ts";
+import { type Base, type BuildRequest, buildTree } from "./build.ts";
 import { Content } from "./content.ts";
 import { detect } from "./detect.ts";
 import { makeFailure } from "./failures.ts";
@@ -16,6 +16,7 @@ import { modesFor } from "./modes.ts";
 import { Pace } from "./pace.ts";
 import type { Places } from "./places.ts";
 import { readRecord, releaseNumbers, writeRecord } from "./records.ts";
+import { changeTree, takeStaged } from "./staging.ts";
 import { checksumOf, type Entry, isFile, isRead } from "./tree.ts";
 import { type SourceTree, walk } from "./walk.ts";
 
@@ -104,7 +105,7 @@ async function makeFresh(
   const partial = join(places.releases, `.v${number}.partial-${randomUUID()}`);
   try {
     const base = await findBase(places, numbers.at(-1), gid);
-    const entries = await buildTree(partial, { source, content, base, modes: modesFor(gid) });
+    const entries = await fillTree(places, partial, base, { source, content, modes: modesFor(gid) });
     const plan = await detect(partial, places.incoming);
     await rename(partial, places.release(number));
     const release = describe(places.app, number, entries, plan, now);
@@ -115,6 +116,17 @@ async function makeFresh(
     await discard(partial);
     throw error;
   }
+}
+
+/** From the tree that was made ahead, where there is one; else anew. */
+async function fillTree(
+  places: Places,
+  partial: string,
+  base: Base | null,
+  request: Omit<BuildRequest, "base">,
+): Promise<Entry[]> {
+  if (base && (await takeStaged(places, base.number, partial))) return changeTree(partial, base, request);
+  return buildTree(partial, { ...request, base });
 }
 
 /** Makes a release last. Its record comes last: it is a release from then on. */
@@ -148,7 +160,7 @@ async function findBase(
   const files = manifest.entries.flatMap((entry) =>
     entry.kind === "file" ? [[entry.path, entry] as const] : [],
   );
-  return { directory: places.release(number), files: new Map(files) };
+  return { number, directory: places.release(number), entries: manifest.entries, files: new Map(files) };
 }
 
 function describe(app: string, number: number, entries: Entry[], plan: ReleasePlan, now: Date): Release {

@@ -6,6 +6,7 @@ import { prepareIncoming } from "./incoming.ts";
 import { isPartial, type MadeRelease, type MakeRequest, makeRelease } from "./make.ts";
 import { type Places, placesOf } from "./places.ts";
 import { listRecords, readRecord, releaseNumbers, type UnreadableRelease } from "./records.ts";
+import { stage } from "./staging.ts";
 
 /** `keep`: how many of the newest releases of an app are kept, besides the one that serves and the one before it. */
 export type ReleaseStoreOptions = { home: string; keep?: number };
@@ -24,6 +25,8 @@ export type ReleaseStore = {
   directory(app: string, number: number): string;
   /** Removes the oldest releases beyond the newest `keep`, never the current one or the one before it. */
   sweep(app: string, kept: SweepRequest): Promise<void>;
+  /** Makes the tree of an app's next release ahead, so that making it waits for what differs alone. */
+  stage(app: string): Promise<void>;
   /** Removes all releases of an app, what was sent for it, and what is known of them. Its logs stay. */
   removeApp(app: string): Promise<void>;
   /** Removes what releases left behind that were never finished, of all apps, and answers its paths. For a start. */
@@ -41,6 +44,7 @@ export function createReleaseStore({ home, keep = 5 }: ReleaseStoreOptions): Rel
     list: async (app) => listRecords(places(app)),
     directory: (app, number) => places(app).release(number),
     sweep: async (app, kept) => sweep(places(app), { keep, ...kept }),
+    stage: async (app) => stage(places(app)),
     removeApp: async (app) => removeApp(places(app)),
     sweepPartials: async () => sweepPartials(home),
   };
