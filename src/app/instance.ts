@@ -25,6 +25,12 @@ export function nextState(state: InstanceState, event: InstanceEvent): InstanceS
 /** How a process ended: its exit code, or the signal that ended it. Both null: it ended and nobody saw how. */
 export type Exit = { code: number | null; signal: NodeJS.Signals | null };
 
+/** How a process ended, as the rest of a sentence. */
+export function describeExit({ code, signal }: Exit): string {
+  if (signal !== null) return `was ended by ${signal}`;
+  return code === null ? "ended" : `exited with code ${code}`;
+}
+
 /** All that is needed to start one instance. Paths are absolute. */
 export type LaunchSpec = {
   app: string;

@@ -1,4 +1,4 @@
-import type { Address, Exit, ReadyQuestion } from "../app/instance.ts";
+import { type Address, describeExit, type Exit, type ReadyQuestion } from "../app/instance.ts";
 import { MaestroError } from "../errors.ts";
 import { checkHealth, type Finding } from "./health-check.ts";
 import { portsOf } from "./ownership.ts";
@@ -46,10 +46,9 @@ export async function untilReady(question: ReadyQuestion, signal?: AbortSignal):
 
 const appOf = ({ instance }: ReadyQuestion) => instance.key.split(".", 1)[0];
 
-function appExited(question: ReadyQuestion, { code, signal }: Exit): MaestroError {
-  const how = signal ? `was ended by ${signal}` : code === null ? "ended" : `exited with code ${code}`;
-  const message = `${appOf(question)} ${how} before it was ready; its last lines of output say more`;
-  return new MaestroError("APP_EXITED", message, { exitCode: code, signal });
+function appExited(question: ReadyQuestion, exit: Exit): MaestroError {
+  const message = `${appOf(question)} ${describeExit(exit)} before it was ready; its last lines of output say more`;
+  return new MaestroError("APP_EXITED", message, { exitCode: exit.code, signal: exit.signal });
 }
 
 function appNotReady(question: ReadyQuestion, last: Finding): MaestroError {

@@ -1,4 +1,5 @@
 import type { Exit, RunningInstance } from "../app/instance.ts";
+import { aborted } from "../lib/aborted.ts";
 import { isAlive } from "../lib/processes.ts";
 import { type FamilyOf, familyOf, groupOf } from "./family.ts";
 import { killTree, signalGroup, signalProcess } from "./kill.ts";
@@ -59,13 +60,6 @@ async function untilGone(instance: RunningInstance, grace: AbortSignal): Promise
   ).catch(
     () => {}, // the grace is over
   );
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }
 
 /** True when nothing is left. `known` are those whose kinship could be seen only as long as their parents lived. */

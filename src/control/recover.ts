@@ -7,6 +7,7 @@ import { Instance } from "./instance.ts";
 import type { AdoptedInstance } from "./ports.ts";
 import { retire } from "./retire.ts";
 import { beginRevival, revive } from "./revive.ts";
+import { untilReady } from "./start.ts";
 import { wantedInstances } from "./start-all.ts";
 import { enterService } from "./supervise.ts";
 import { track } from "./track.ts";
@@ -79,17 +80,7 @@ async function answers(controller: Controller, app: App, instance: Instance): Pr
   if (instance.port === null) return true;
   try {
     const release = await controller.releases.get(app.name, instance.release);
-    instance.address = await controller.runner.untilReady(
-      {
-        instance: instance.running,
-        port: instance.port,
-        readiness: release.plan.ready,
-        hostname: controller.hostnames(app)[0] ?? app.name,
-        timeoutMs: 2000,
-        user: controller.runner.effectiveUser(app.user),
-      },
-      AbortSignal.timeout(3000),
-    );
+    await untilReady(controller, { app, release }, instance, AbortSignal.timeout(3000), 2000);
     return true;
   } catch (error) {
     controller.log.warn(

@@ -1,4 +1,5 @@
 import type { Config } from "../config.ts";
+import { aborted } from "../lib/aborted.ts";
 import type { DrainLimits } from "../protocol/worker.ts";
 import type { Controller } from "./controller.ts";
 import type { Instance } from "./instance.ts";
@@ -52,10 +53,3 @@ const drainLimits = ({ requestDrain, streamDrain }: Config): DrainLimits => ({
   requestsMs: requestDrain * 1000,
   streamsMs: streamDrain * 1000,
 });
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener("abort", () => resolve(), { once: true });
-  });
-}

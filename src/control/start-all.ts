@@ -1,9 +1,10 @@
 import type { App } from "../app/app.ts";
+import { describeExit } from "../app/instance.ts";
 import type { Release } from "../app/release.ts";
 import { MaestroError } from "../errors.ts";
 import type { Controller } from "./controller.ts";
 import type { Instance } from "./instance.ts";
-import { discard, startInstance } from "./start.ts";
+import { discard, lastWords, startInstance } from "./start.ts";
 import type { Steps } from "./steps.ts";
 
 /** Every instance that the app wants, started side by side. All are ready, or none runs any more. */
@@ -64,13 +65,16 @@ export async function refuseEnded(
 ): Promise<void> {
   const ended = fresh.find(({ state }) => state === "stopped");
   if (!ended) return;
-  const { code, signal } = await ended.running.exited;
-  const how = signal ? `was ended by ${signal}` : `exited with code ${code ?? "unknown"}`;
-  throw new MaestroError("APP_EXITED", `${ended.id} of ${app} ${how} before the app was ready`, {
-    app,
-    instance: ended.id,
-    exitCode: code,
-    signal,
-    lastLines: await controller.runner.lastLines(ended.output, 20),
-  });
+  const exit = await ended.running.exited;
+  throw new MaestroError(
+    "APP_EXITED",
+    `${ended.id} of ${app} ${describeExit(exit)} before the app was ready`,
+    {
+      app,
+      instance: ended.id,
+      exitCode: exit.code,
+      signal: exit.signal,
+      lastLines: await lastWords(controller, ended),
+    },
+  );
 }

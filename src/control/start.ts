@@ -11,7 +11,6 @@ import { runDirectoryOf, track } from "./track.ts";
 
 /** How often another port is tried when somebody took the first one in between. */
 const portAttempts = 3;
-const lastWordsCount = 20;
 
 export type StartRequest = { app: App; release: Release; id: string };
 
@@ -93,11 +92,13 @@ function specify(
   };
 }
 
-async function untilReady(
+/** Waits until an instance is ready, and notes where. One that serves no traffic is so at once. */
+export async function untilReady(
   controller: Controller,
-  { app, release }: StartRequest,
+  { app, release }: Pick<StartRequest, "app" | "release">,
   instance: Instance,
   signal: AbortSignal,
+  timeoutMs = controller.config.readyTimeout * 1000,
 ): Promise<void> {
   if (instance.port === null) return;
   instance.address = await controller.runner.untilReady(
@@ -106,7 +107,7 @@ async function untilReady(
       port: instance.port,
       readiness: release.plan.ready,
       hostname: controller.hostnames(app)[0] ?? app.name,
-      timeoutMs: controller.config.readyTimeout * 1000,
+      timeoutMs,
       user: controller.runner.effectiveUser(app.user),
     },
     signal,
@@ -120,9 +121,14 @@ async function withLastWords(
   error: unknown,
 ): Promise<unknown> {
   if (!(error instanceof MaestroError)) return error;
-  const lastLines = await controller.runner.lastLines(instance.output, lastWordsCount);
+  const lastLines = await lastWords(controller, instance);
   const details = { ...error.details, app, instance: instance.id, release: instance.release, lastLines };
   return new MaestroError(error.code, error.message, details, { cause: error });
+}
+
+/** The last lines of an instance's output, as many as an error carries. */
+export function lastWords(controller: Controller, { output }: Instance): Promise<string[]> {
+  return controller.runner.lastLines(output, 20);
 }
 
 /** Ends an instance that never served; its port is free when this resolves. */

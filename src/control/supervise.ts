@@ -1,8 +1,9 @@
 import type { App } from "../app/app.ts";
-import type { Exit } from "../app/instance.ts";
+import { describeExit, type Exit } from "../app/instance.ts";
 import type { AppRuntime, Controller } from "./controller.ts";
 import type { Instance } from "./instance.ts";
 import { beginRevival, failingAfter, revive } from "./revive.ts";
+import { lastWords } from "./start.ts";
 
 /** An instance that lived this long has recovered: its next death is a first one again. */
 const recoveredAfterMs = 60_000;
@@ -43,11 +44,10 @@ async function noteDeath(
   const deaths = livedMs > recoveredAfterMs ? 1 : (runtime.deaths.get(instance.id) ?? 0) + 1;
   runtime.deaths.set(instance.id, deaths);
   if (deaths >= failingAfter) {
-    const how = exit.signal ? `was ended by ${exit.signal}` : `exited with code ${exit.code ?? "unknown"}`;
     runtime.problem = {
-      message: `${instance.id} has died ${deaths} times in a row; the last time it ${how} after ${livedMs} ms`,
+      message: `${instance.id} has died ${deaths} times in a row; the last time it ${describeExit(exit)} after ${livedMs} ms`,
       // Whatever keeps its words from being read must not keep it from being started again.
-      lastWords: await controller.runner.lastLines(instance.output, 20).catch(() => []),
+      lastWords: await lastWords(controller, instance).catch(() => []),
     };
   }
   controller.log.warn({ app: app.name, instance: instance.id, livedMs, deaths, ...exit }, "instance.died");

@@ -75,14 +75,6 @@ export const exchanges = {
 } as const;
 export type ExchangeName = keyof typeof exchanges;
 
-export const Question = z.object({ v: z.int(), id: z.int(), ask: z.string(), input: z.unknown() });
-export const Answer = z.object({
-  v: z.int(),
-  id: z.int(),
-  output: z.unknown().optional(),
-  error: z.string().optional(),
-});
-
 /** What a worker is started with: the last argument of its command line, as JSON. No secrets: it shows in `ps`. */
 export const WorkerSettings = z.object({
   /** The unix socket that it answers on. */
