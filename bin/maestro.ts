@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 import { main } from "../sdk/cli/main.ts";
 import { processTerminal } from "../sdk/cli/terminal.ts";
-import { ownVersion } from "../sdk/cli/version.ts";
 import { connect } from "../sdk/client.ts";
+import { ownVersion } from "../src/lib/own-version.ts";
 
 /** argv → a command. What only a server needs is loaded only by the commands that need it. */
 process.exitCode = await main(process.argv.slice(2), {
@@ -10,7 +10,7 @@ process.exitCode = await main(process.argv.slice(2), {
   terminal: processTerminal(),
   connect,
   async serve(flags) {
-    const { serve } = await import("../src/maestro.ts");
+    const { serve } = await import("../src/serve.ts");
     await serve(flags, process.env);
   },
   async doctor() {

@@ -6,7 +6,8 @@ const root = resolve(import.meta.dirname, "..");
 
 /** Who may import whom: docs/architecture.md. `lib` and packages are open to everyone. */
 const allowed: Record<string, readonly string[]> = {
-  bin: ["maestro", "config", "sdk", "operations", "apprunner", "release", "errors", "app"],
+  bin: ["serve", "config", "sdk", "operations", "apprunner", "release", "errors", "app"],
+  serve: ["maestro", "control", "operations", "config", "errors"],
   maestro: [
     "config",
     "rpc",

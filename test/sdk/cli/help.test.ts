@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import packageJson from "../../../package.json" with { type: "json" };
 import type { Parts } from "../../../sdk/cli/command-line.ts";
 import { buildProgram } from "../../../sdk/cli/program.ts";
-import { ownVersion } from "../../../sdk/cli/version.ts";
+import { ownVersion } from "../../../src/lib/own-version.ts";
 import { FakeServer, runCli } from "../support.ts";
 
 const silent = { isTTY: false, columns: 100, write: () => {} };
