@@ -12,12 +12,14 @@ import { installStaticServer } from "./apprunner/static-runtime.ts";
 import { stop } from "./apprunner/stop.ts";
 import type { Config } from "./config.ts";
 import { Controller } from "./control/controller.ts";
+import { History } from "./control/history.ts";
 import type { Runner } from "./control/ports.ts";
 import { Registry } from "./control/registry.ts";
 import { Workers } from "./control/workers.ts";
 import { isSystemError, MaestroError } from "./errors.ts";
 import type { Log } from "./lib/log.ts";
 import { startedAt } from "./lib/processes.ts";
+import { Stamps } from "./lib/stamp.ts";
 import { dispatch, type Subject } from "./operations/operation.ts";
 import { operations } from "./operations/table.ts";
 import { createReleaseStore } from "./release/store.ts";
@@ -30,7 +32,10 @@ export type Parts = { controller: Controller; workers: Workers; http: string[] }
 export async function assemble(config: Config, log: Log): Promise<Parts> {
   const registry = await Registry.open(config.home, config.domain);
   for (const { name, problem } of registry.broken()) log.error({ app: name, problem }, "registry.broken");
-  const releases = createReleaseStore({ home: config.home });
+  const stamps = new Stamps();
+  const history = await History.open({ home: config.home, stamps, log });
+  const { home, keepReleases: keep, keepReleaseDays: keepDays } = config;
+  const releases = createReleaseStore({ home, keep, keepDays });
   await releases.sweepPartials();
   const runner = await plugRunner(config);
   const workers = await startWorkers(config, log);
@@ -38,7 +43,17 @@ export async function assemble(config: Config, log: Log): Promise<Parts> {
   const http = (first?.addresses ?? []).map(formatAddress);
   const httpPort = first?.addresses[0]?.port ?? 0;
   return {
-    controller: new Controller({ config, log, registry, releases, runner, traffic: workers, httpPort }),
+    controller: new Controller({
+      config,
+      log,
+      registry,
+      history,
+      stamps,
+      releases,
+      runner,
+      traffic: workers,
+      httpPort,
+    }),
     workers,
     http,
   };
@@ -82,8 +97,10 @@ async function plugRunner(config: Config): Promise<Runner> {
     },
     adopt: async (runDirectory) => {
       const found = await adopt(runDirectory);
-      if (!found || "ended" in found) return null;
-      return { running: found, startedAt: startedAt(found), ...found.record };
+      if (!found) return null;
+      const { record } = found;
+      if ("ended" in found) return { ...record, ...found };
+      return { ...record, running: found, startedAt: startedAt(found) };
     },
     untilReady,
     stop,

@@ -44,6 +44,10 @@ export const App = z.object({
   release: z.int().min(1).nullable(),
   /** The release that served before it: retention keeps it, a rollback goes to it. */
   previousRelease: z.int().min(1).nullable().default(null),
+  /** The releases that have served, the latest last: what a rollback can go to, as far as retention keeps them. */
+  served: z.array(z.int().min(1)).default([]),
+  /** The deploy by which this came to be wanted; null before the first. */
+  deploy: z.string().nullable().default(null),
   /** Instances by process type. */
   scale: z.record(z.string(), z.int().min(0)).default({}),
   stopped: z.boolean().default(false),

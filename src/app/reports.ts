@@ -45,6 +45,16 @@ export const AppReport = z.object({
   problem: z.string().optional(),
   /** For `failing`: the last lines of its output. */
   lastWords: z.array(z.string()).optional(),
+  /** The last of its instances that ended without being asked to, and how. `at`: ISO 8601, null: nobody saw it. */
+  lastDeath: z
+    .object({
+      instance: z.string(),
+      release: z.int(),
+      at: z.string().nullable(),
+      exitCode: z.int().nullable(),
+      signal: z.string().nullable(),
+    })
+    .optional(),
 });
 export type AppReport = z.infer<typeof AppReport>;
 

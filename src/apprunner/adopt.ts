@@ -1,11 +1,21 @@
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
 import type { Exit } from "../app/instance.ts";
 import { bootId, isAlive } from "../lib/processes.ts";
-import type { InstanceRecord } from "../protocol/instance-files.ts";
+import { type InstanceRecord, instanceFiles } from "../protocol/instance-files.ts";
 import { endOf, readExit } from "./end.ts";
 import { type KnownInstance, readIdentity, readRecord } from "./run-files.ts";
 
-/** An instance that ended while no controller looked. */
-export type EndedInstance = { ended: Exit; record: InstanceRecord };
+/**
+ * An instance that ended while no controller looked. `endedAt`: ISO 8601, null when nobody saw it. `leftBehind`: what
+ * `stop` ends of it, its orphans; null when its process was of another boot of this machine, or never came up.
+ */
+export type EndedInstance = {
+  ended: Exit;
+  endedAt: string | null;
+  record: InstanceRecord;
+  leftBehind: KnownInstance | null;
+};
 
 /**
  * What became of an instance that an earlier controller started, by the files in its run directory. Null when they
@@ -15,11 +25,21 @@ export async function adopt(runDirectory: string): Promise<KnownInstance | Ended
   const record = await readRecord(runDirectory);
   if (record === null) return null;
   const identity = await readIdentity(runDirectory);
-  const exit = await readExit(runDirectory);
-  if (exit !== null) return { ended: exit, record };
-  if (identity === null || record.bootId !== bootId()) return { ended: { code: null, signal: null }, record };
+  if (identity === null || record.bootId !== bootId()) {
+    return { ...(await endAsSeen(runDirectory)), record, leftBehind: null };
+  }
+  const known = (exited: Promise<Exit>): KnownInstance => ({ key: record.key, ...identity, record, exited });
   const exited = endOf(runDirectory, identity);
-  // A process that has just ended has a shim that is about to write down how.
-  if (!isAlive(identity)) return { ended: await exited, record };
-  return { key: record.key, ...identity, record, exited };
+  if (isAlive(identity)) return known(exited);
+  // One that has just ended has a shim that is about to write down how.
+  const ended = await exited;
+  return { ...(await endAsSeen(runDirectory)), record, leftBehind: known(Promise.resolve(ended)) };
+}
+
+/** By what the shim wrote down. */
+async function endAsSeen(runDirectory: string): Promise<Pick<EndedInstance, "ended" | "endedAt">> {
+  const ended = await readExit(runDirectory);
+  if (ended === null) return { ended: { code: null, signal: null }, endedAt: null };
+  const { mtime } = await stat(join(runDirectory, instanceFiles.exit));
+  return { ended, endedAt: mtime.toISOString() };
 }

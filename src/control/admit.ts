@@ -2,6 +2,7 @@ import type { App } from "../app/app.ts";
 import type { DeployProgress } from "../app/reports.ts";
 import { MaestroError } from "../errors.ts";
 import type { Controller } from "./controller.ts";
+import type { Deploy } from "./deploy.ts";
 
 export type DeployRequest = {
   app: string;
@@ -21,10 +22,10 @@ export type DeployRequest = {
 export async function inTurn<T>(
   controller: Controller,
   request: DeployRequest,
-  deploy: () => Promise<T>,
+  work: (deploy: Deploy) => Promise<T>,
 ): Promise<T> {
   const runtime = controller.runtime(request.app);
-  const underWay = runtime.deploying;
+  const underWay = runtime.deploying?.underWay;
   if (underWay && !request.wait) {
     throw new MaestroError(
       "BUSY",
@@ -33,16 +34,21 @@ export async function inTurn<T>(
     );
   }
   controller.ending.throwIfAborted();
-  const mine = { since: new Date().toISOString(), by: request.by };
-  runtime.deploying ??= mine;
+  const deploy = controller.history.begin(request.app, request.by);
+  runtime.deploying ??= deploy;
   return controller.serializer.run(request.app, async () => {
     controller.ending.throwIfAborted();
-    runtime.deploying = mine;
+    runtime.deploying = deploy;
     await publishIfAway(controller, request.app);
     try {
-      return await deploy();
+      const result = await work(deploy);
+      void deploy.done();
+      return result;
+    } catch (error) {
+      void deploy.failed(error);
+      throw error;
     } finally {
-      if (runtime.deploying === mine) runtime.deploying = null;
+      if (runtime.deploying === deploy) runtime.deploying = null;
       await publishIfAway(controller, request.app);
     }
   });

@@ -1,10 +1,14 @@
 import type { App } from "../app/app.ts";
 import { hostnamesOf } from "../app/app.ts";
+import type { Exit } from "../app/instance.ts";
 import type { Config } from "../config.ts";
 import { MaestroError } from "../errors.ts";
 import type { Log } from "../lib/log.ts";
 import { Serializer } from "../lib/serialize.ts";
+import type { Stamps } from "../lib/stamp.ts";
 import type { AppRoute } from "../protocol/worker.ts";
+import type { Deploy } from "./deploy.ts";
+import type { History } from "./history.ts";
 import type { Instance } from "./instance.ts";
 import type { Releases, Runner, Traffic } from "./ports.ts";
 import type { Registry } from "./registry.ts";
@@ -12,8 +16,8 @@ import type { Registry } from "./registry.ts";
 /** Why an app that should run does not, as people are told. */
 export type Problem = { message: string; lastWords: string[] };
 
-/** What a deploy that is under way says of itself to the next one. */
-export type DeployUnderWay = { since: string; by: string };
+/** How an instance that was wanted ended. `at`: ISO 8601, null when nobody saw it. */
+export type Death = { instance: string; release: number; at: string | null; exit: Exit };
 
 /** What runs of one app: derived from processes, never stored. */
 export class AppRuntime {
@@ -26,7 +30,8 @@ export class AppRuntime {
   /** Deaths in a row by id; forgotten when an instance has lived for a while. */
   readonly deaths = new Map<string, number>();
   problem: Problem | null = null;
-  deploying: DeployUnderWay | null = null;
+  lastDeath: Death | null = null;
+  deploying: Deploy | null = null;
 
   giveUpRevivals(): void {
     for (const revival of this.revivals.values()) revival.abort();
@@ -39,9 +44,12 @@ export class Controller {
   readonly config: Config;
   readonly log: Log;
   readonly registry: Registry;
+  readonly history: History;
   readonly releases: Releases;
   readonly runner: Runner;
   readonly traffic: Traffic;
+  /** The names of deploys and instances. */
+  readonly stamps: Stamps;
   /** Changes to one app come one after the other; apps do not wait for each other. */
   readonly serializer = new Serializer<string>();
   /** Hostnames of deploys under way: hostname → app. */
@@ -52,11 +60,16 @@ export class Controller {
   readonly #runtimes = new Map<string, AppRuntime>();
 
   constructor(
-    parts: Pick<Controller, "config" | "log" | "registry" | "releases" | "runner" | "traffic" | "httpPort">,
+    parts: Pick<
+      Controller,
+      "config" | "log" | "registry" | "history" | "stamps" | "releases" | "runner" | "traffic" | "httpPort"
+    >,
   ) {
     this.config = parts.config;
     this.log = parts.log;
     this.registry = parts.registry;
+    this.history = parts.history;
+    this.stamps = parts.stamps;
     this.releases = parts.releases;
     this.runner = parts.runner;
     this.traffic = parts.traffic;

@@ -9,8 +9,8 @@ import type { DrainLimits, InFlight, RoutesChange, WorkerStatus } from "../proto
 /** Code, and the immutable releases made of it. */
 export type Releases = {
   prepareIncoming(app: string, gid: number | null): Promise<string>;
-  /** The same content as release `latest` gives that release again, not fresh. */
-  make(request: { app: string; gid: number | null; latest: number | null }): Promise<{
+  /** The same content as release `latest` gives that release again, not fresh. A new one's number is above `above`. */
+  make(request: { app: string; gid: number | null; latest: number | null; above: number }): Promise<{
     release: Release;
     fresh: boolean;
     /** Resolves when the release would survive a power cut. It may be started before, not pointed to. */
@@ -18,8 +18,13 @@ export type Releases = {
   }>;
   get(app: string, number: number): Promise<Release>;
   directory(app: string, number: number): string;
-  /** Removes old releases, never the current one or its predecessor. */
-  sweep(app: string, kept: { current: number; previous: number | null }): Promise<void>;
+  /** All releases, oldest first; for one whose record was damaged, its number and what is wrong. */
+  list(app: string): Promise<(Release | { number: number; problem: string })[]>;
+  /** Removes what retention does not keep; never the current one or its predecessor. `served`: the latest last. */
+  sweep(
+    app: string,
+    kept: { current: number | null; previous: number | null; served: readonly number[] },
+  ): Promise<void>;
   /** Makes the tree of the next release ahead, when nobody waits for it. */
   stage(app: string): Promise<void>;
   /** Removes the releases of an app, what was sent for it, and their records. */
@@ -31,8 +36,8 @@ export type PortLease = { readonly port: number; release(): void };
 /** Starts, observes and ends instances. */
 export type Runner = {
   launch(spec: LaunchSpec): Promise<RunningInstance>;
-  /** An instance that an earlier controller started; null when nothing of it runs any more. */
-  adopt(runDirectory: string): Promise<AdoptedInstance | null>;
+  /** An instance that an earlier controller started; null when nobody can tell what it was. */
+  adopt(runDirectory: string): Promise<AdoptedInstance | EndedInstance | null>;
   /** Throws `APP_NOT_READY` or `APP_EXITED`. */
   untilReady(question: ReadyQuestion, signal: AbortSignal): Promise<Address>;
   /** Asks it to end, and after `graceMs` ends it and all that is left of it. */
@@ -53,14 +58,24 @@ export type Runner = {
   effectiveUser(user: AppUser | null): AppUser | null;
 };
 
-export type AdoptedInstance = {
-  running: RunningInstance;
+type FoundInstance = {
+  key: string;
   id: string;
   app: string;
   release: number;
   port: number | null;
-  startedAt: string;
   output: LaunchSpec["output"];
+};
+
+/** An instance that runs since an earlier controller. */
+export type AdoptedInstance = FoundInstance & { running: RunningInstance; startedAt: string };
+
+/** An instance that ended while there was no controller. `leftBehind`: its orphans, to be stopped; null: none. */
+export type EndedInstance = FoundInstance & {
+  ended: Exit;
+  /** ISO 8601; null when it is not known. */
+  endedAt: string | null;
+  leftBehind: RunningInstance | null;
 };
 
 /** The proxy workers, as one. */

@@ -1,30 +1,30 @@
-import { rm } from "node:fs/promises";
-import { join } from "node:path";
 import type { App } from "../app/app.ts";
-import { namesIn } from "../lib/directory.ts";
 import type { Controller } from "./controller.ts";
-import { Instance } from "./instance.ts";
-import type { AdoptedInstance } from "./ports.ts";
+import { type Found, findInstances, takeOver } from "./found.ts";
+import type { Instance } from "./instance.ts";
+import type { AdoptedInstance, EndedInstance } from "./ports.ts";
 import { retire } from "./retire.ts";
 import { beginRevival, revive } from "./revive.ts";
 import { untilReady } from "./start.ts";
 import { wantedInstances } from "./start-all.ts";
 import { enterService } from "./supervise.ts";
-import { track } from "./track.ts";
+import { sweepDaily } from "./tidy.ts";
 
 /**
  * Brings what runs in line with what is wanted, after a start of the controller: takes over the instances of an
- * earlier one, stops those that nobody wants, starts those that are missing. Resolves when the workers have every
- * route; what has to be started comes after that, its requests being held.
+ * earlier one, stops those that nobody wants, starts those that are missing, and ends the deploys that it had begun.
+ * Resolves when the workers have every route; what has to be started comes after that, its requests being held.
  */
 export async function recover(controller: Controller): Promise<void> {
   const found = await findInstances(controller);
   const apps = controller.registry.all();
   await Promise.all(apps.map((app) => adoptWanted(controller, app, found)));
+  await concludeDeploys(controller);
   const missing = (await Promise.all(apps.map((app) => findMissing(controller, app)))).flat();
   const revivals = missing
-    .filter(({ app, id }) => !controller.runtime(app).revivals.has(id))
-    .map(({ app, id }) => ({ app, id, revival: beginRevival(controller.runtime(app), id) }));
+    .filter(({ app, id }) => !controller.runtime(app.name).revivals.has(id))
+    .map((place) => ({ ...place, revival: beginRevival(controller.runtime(place.app.name), place.id) }));
+  for (const { app, id } of revivals) rememberDeath(controller, app, id, found.ended);
 
   await controller.traffic.apply({
     replace: true,
@@ -32,47 +32,30 @@ export async function recover(controller: Controller): Promise<void> {
     remove: [],
   });
 
-  for (const { app, id, revival } of revivals) void revive(controller, app, id, revival);
-  retireStrays(controller, found);
+  for (const { app, id, revival } of revivals) void revive(controller, app.name, id, revival);
+  void tidyUp(controller, found);
 }
 
-/** What earlier controllers left under run/instances/; the directories of those that have ended are removed. */
-async function findInstances(controller: Controller): Promise<Set<AdoptedInstance>> {
-  const directory = join(controller.config.home, "run", "instances");
-  const found = new Set<AdoptedInstance>();
-  for (const key of await namesIn(directory)) {
-    const path = join(directory, key);
-    const adopted = await controller.runner.adopt(path);
-    if (adopted) found.add(adopted);
-    else await rm(path, { recursive: true, force: true });
-  }
-  return found;
+/** What is left of an earlier controller's time goes; the releases of deploys that were undone among it. */
+async function tidyUp(controller: Controller, { running: strays }: Found): Promise<void> {
+  await retireStrays(controller, strays);
+  await sweepDaily(controller);
+  controller.log.info({}, "maestro.settled");
 }
 
-/** Takes over the instances that are wanted: of the wanted release, one for each id, the newest. */
-async function adoptWanted(controller: Controller, app: App, found: Set<AdoptedInstance>): Promise<void> {
+/** Takes over the instances that are wanted: of the wanted release, one for each id, the latest that answers. */
+async function adoptWanted(controller: Controller, app: App, { running }: Found): Promise<void> {
   if (app.stopped || app.release === null) return;
-  const candidates = [...found]
-    .filter(({ app: name, release }) => name === app.name && release === app.release)
-    .sort((a, b) => b.startedAt.localeCompare(a.startedAt));
-  for (const candidate of candidates) {
-    if (controller.runtime(app.name).serving.has(candidate.id)) continue;
-    const instance = takeOver(controller, app.name, candidate);
+  for (const candidate of running) {
+    const isWanted = candidate.app === app.name && candidate.release === app.release;
+    if (!isWanted || controller.runtime(app.name).serving.has(candidate.id)) continue;
+    const instance = takeOver(controller, candidate);
     if (!(await answers(controller, app, instance))) continue;
-    found.delete(candidate);
+    running.delete(candidate);
     enterService(controller, app, instance);
-    controller.log.info(
-      { app: app.name, instance: instance.id, pid: instance.running.pid },
-      "instance.adopted",
-    );
+    const { id, running: process, port } = instance;
+    controller.log.info({ app: app.name, instance: id, pid: process.pid, port }, "instance.adopted");
   }
-}
-
-function takeOver(controller: Controller, app: string, adopted: AdoptedInstance): Instance {
-  const lease = adopted.port === null ? null : controller.runner.reservePort(adopted.port);
-  const instance = new Instance(adopted, lease);
-  track(controller, app, instance);
-  return instance;
 }
 
 /** An instance that was still starting when its controller died, or is stuck, is replaced rather than adopted. */
@@ -91,14 +74,27 @@ async function answers(controller: Controller, app: App, instance: Instance): Pr
   }
 }
 
-async function findMissing(controller: Controller, app: App): Promise<{ app: string; id: string }[]> {
+/** The registry is where a deploy is decided: one that it names has come about, any other has changed nothing. */
+async function concludeDeploys(controller: Controller): Promise<void> {
+  for (const record of controller.history.unfinished) {
+    const { id: deploy, app, by, step } = record;
+    const decided = controller.registry.all().some((known) => known.name === app && known.deploy === deploy);
+    const outcome = decided ? "finished" : "undone";
+    await controller.history.conclude(record, outcome);
+    controller.log.warn({ app, deploy, by, step, outcome }, "deploy.recovered");
+  }
+}
+
+type Place = { app: App; id: string };
+
+async function findMissing(controller: Controller, app: App): Promise<Place[]> {
   if (app.stopped || app.release === null) return [];
   const runtime = controller.runtime(app.name);
   try {
     const release = await controller.releases.get(app.name, app.release);
     return wantedInstances(app, release)
       .filter((id) => !runtime.serving.has(id))
-      .map((id) => ({ app: app.name, id }));
+      .map((id) => ({ app, id }));
   } catch (error) {
     runtime.problem = {
       message: `release v${app.release} cannot be used: ${(error as Error).message}; deploy ${app.name} again`,
@@ -109,14 +105,30 @@ async function findMissing(controller: Controller, app: App): Promise<{ app: str
   }
 }
 
+/** Why the place is empty, when its instance died while nobody looked after it. */
+function rememberDeath(
+  controller: Controller,
+  { name, release }: App,
+  id: string,
+  ended: EndedInstance[],
+): void {
+  const dead = ended.findLast((other) => other.app === name && other.id === id && other.release === release);
+  if (!dead) return;
+  const { endedAt: at } = dead;
+  controller.runtime(name).lastDeath = { instance: id, release: dead.release, at, exit: dead.ended };
+  controller.log.warn({ app: name, instance: id, at, ...dead.ended }, "instance.died");
+}
+
 /** Nobody wants these, but what was under way at them still is: they drain like any that was replaced. */
-function retireStrays(controller: Controller, strays: Set<AdoptedInstance>): void {
-  for (const stray of strays) {
-    const { running, app: name, id } = stray;
-    controller.log.info({ app: name, instance: id, pid: running.pid }, "instance.stray");
-    const living = [...controller.runtime(name).living];
-    const instance = living.find(({ key }) => key === running.key) ?? takeOver(controller, name, stray);
-    if (instance.state === "starting") instance.became("ready"); // or was, when an earlier controller saw it
-    void retire(controller, name, [instance]);
-  }
+async function retireStrays(controller: Controller, strays: Set<AdoptedInstance>): Promise<void> {
+  await Promise.all(
+    [...strays].map((stray) => {
+      const { running, app: name, id } = stray;
+      controller.log.info({ app: name, instance: id, pid: running.pid }, "instance.stray");
+      const living = [...controller.runtime(name).living];
+      const instance = living.find(({ key }) => key === running.key) ?? takeOver(controller, stray);
+      if (instance.state === "starting") instance.became("ready"); // or was, when an earlier controller saw it
+      return retire(controller, name, [instance]);
+    }),
+  );
 }

@@ -114,6 +114,8 @@ export class Registry {
       user,
       release: null,
       previousRelease: null,
+      served: [],
+      deploy: null,
       scale: {},
       stopped: false,
     });

@@ -1,7 +1,7 @@
 import type { App } from "../app/app.ts";
 import type { AppReport, InstanceReport } from "../app/reports.ts";
 import type { WorkerStatus } from "../protocol/worker.ts";
-import type { Controller } from "./controller.ts";
+import type { Controller, Death } from "./controller.ts";
 
 /** The addresses under which people reach an app. The port is left out where browsers leave it out. */
 export function urlsOf(controller: Controller, app: App): string[] {
@@ -28,7 +28,7 @@ export function reportApps(controller: Controller): AppReport[] {
 }
 
 function reportApp(controller: Controller, app: App): AppReport {
-  const { problem, serving } = controller.runtime(app.name);
+  const { problem, serving, lastDeath } = controller.runtime(app.name);
   return {
     app: app.name,
     hostnames: [...controller.hostnames(app)],
@@ -37,7 +37,12 @@ function reportApp(controller: Controller, app: App): AppReport {
     state: stateOf(controller, app),
     instances: serving.size,
     ...(problem ? { problem: problem.message, lastWords: problem.lastWords } : {}),
+    ...(lastDeath ? { lastDeath: reportDeath(lastDeath) } : {}),
   };
+}
+
+function reportDeath({ exit: { code, signal }, ...facts }: Death): NonNullable<AppReport["lastDeath"]> {
+  return { ...facts, exitCode: code, signal };
 }
 
 function stateOf(controller: Controller, app: App): AppReport["state"] {

@@ -4,6 +4,7 @@ import type { DeployReport } from "../app/reports.ts";
 import { MaestroError } from "../errors.ts";
 import { type DeployRequest, HostnameClaims, inTurn, withHostnames } from "./admit.ts";
 import type { Controller } from "./controller.ts";
+import type { Deploy } from "./deploy.ts";
 import type { Instance } from "./instance.ts";
 import { register } from "./register.ts";
 import { urlsOf } from "./report.ts";
@@ -11,6 +12,8 @@ import { retire } from "./retire.ts";
 import { discardAll, refuseEnded, startAll } from "./start-all.ts";
 import { Steps } from "./steps.ts";
 import { enterService } from "./supervise.ts";
+import { tidyReleases } from "./tidy.ts";
+import { traced } from "./trace.ts";
 
 /**
  * New code behind an app's hostnames, and nobody notices: release → start → ready → switch. Then, after the reply,
@@ -20,13 +23,13 @@ import { enterService } from "./supervise.ts";
  * Throws `BUSY`, `APP_NOT_FOUND`, `HOSTNAME_TAKEN`, `NOTHING_TO_RUN`, `BAD_INPUT`, `APP_NOT_READY`, `APP_EXITED`.
  */
 export async function restart(controller: Controller, request: DeployRequest): Promise<DeployReport> {
-  return inTurn(controller, request, async () => {
-    const steps = new Steps(request.onProgress);
+  return inTurn(controller, request, async (deploy) => {
+    const steps = new Steps(deploy, request.onProgress);
     const began = performance.now();
 
     using claims = new HostnameClaims(controller, request.app);
     const known = await steps.run("check", () => check(controller, request, claims));
-    const made = await steps.run("release", () => makeRelease(controller, known), describeRelease);
+    const made = await steps.run("release", () => makeRelease(controller, known, deploy), describeRelease);
     await using undo = new AsyncDisposableStack();
     undo.defer(() => dropRelease(controller, known, made));
 
@@ -36,8 +39,8 @@ export async function restart(controller: Controller, request: DeployRequest): P
     const fresh = await startAll(controller, known, made.release, steps);
     undo.defer(() => discardAll(controller, fresh));
 
-    const wanted = withRelease(withHostnames(known, [...request.hostnames, ...plan.hostnames]), made.release);
-    const app = await keep(controller, wanted, made, fresh);
+    const named = withHostnames(known, [...request.hostnames, ...plan.hostnames]);
+    const app = await keep(controller, withRelease(named, made.release, deploy), made, fresh);
     undo.move(); // From here on nothing is undone.
     const replaced = await steps.run("switch", () => switchTo(controller, app, fresh));
 
@@ -60,41 +63,48 @@ type MadeRelease = Awaited<ReturnType<Controller["releases"]["make"]>>;
 const describeRelease = ({ release, fresh }: MadeRelease) =>
   `v${release.number} from ${release.plan.source}${fresh ? "" : ", unchanged"}`;
 
-function makeRelease(controller: Controller, app: App): Promise<MadeRelease> {
-  return controller.releases.make({ app: app.name, gid: app.user?.gid ?? null, latest: app.release });
+async function makeRelease(controller: Controller, app: App, deploy: Deploy): Promise<MadeRelease> {
+  const above = controller.history.highestRelease(app.name);
+  const gid = app.user?.gid ?? null;
+  const made = await controller.releases.make({ app: app.name, gid, latest: app.release, above });
+  deploy.made(made.release.number);
+  return made;
 }
 
-function withRelease(app: App, { number }: Release): App {
+function withRelease(app: App, { number }: Release, { id: deploy }: Deploy): App {
   const previousRelease = app.release === number ? app.previousRelease : app.release;
-  return { ...app, release: number, previousRelease, stopped: false };
+  const served = [...app.served.filter((other) => other !== number), number].slice(-mostServed);
+  return { ...app, release: number, previousRelease, served, deploy, stopped: false };
 }
 
-/** What is wanted is on disk, its release and the registry, before traffic goes there. */
+/** Retention keeps fewer. */
+const mostServed = 100;
+
+/**
+ * What is wanted is on disk, its release and the registry, before traffic goes there. The registry is where a deploy is
+ * decided: were Maestro to end before, the next controller would undo it, and afterwards finish it.
+ */
 async function keep(
   controller: Controller,
   app: App,
   { stored }: MadeRelease,
   fresh: readonly Instance[],
 ): Promise<App> {
-  await stored;
+  await traced(app.name, "store", () => stored);
   controller.ending.throwIfAborted();
   await refuseEnded(controller, app.name, fresh);
   try {
-    return await controller.registry.save(app);
+    return await traced(app.name, "save", () => controller.registry.save(app));
   } catch (error) {
     const message = `the registry could not be written (${(error as Error).message}); ${app.name} goes on as it was`;
     throw new MaestroError("INTERNAL", message, { app: app.name }, { cause: error });
   }
 }
 
-/** The release of a deploy that failed must not pile up with others. */
-async function dropRelease(
-  controller: Controller,
-  app: App,
-  { stored, release }: MadeRelease,
-): Promise<void> {
+/** A release that has never served is of no use: the code is still where it was sent. */
+async function dropRelease(controller: Controller, app: App, { stored }: MadeRelease): Promise<void> {
   await Promise.allSettled([stored]); // It may be what failed.
-  await sweepReleases(controller, { ...app, release: app.release ?? release.number });
+  await tidyReleases(controller, app);
 }
 
 /** From here on new requests go to the fresh instances. Answers those that they replace. */
@@ -115,26 +125,6 @@ async function afterwards(controller: Controller, app: App, replaced: Instance[]
   await controller.serializer.run(app.name, () => tidyReleases(controller, app));
   await retired;
   controller.log.info({ app: app.name, release: app.release }, "app.settled");
-}
-
-async function tidyReleases(controller: Controller, app: App): Promise<void> {
-  await sweepReleases(controller, app);
-  if (controller.ending.aborted || controller.registry.all().every(({ name }) => name !== app.name)) return;
-  try {
-    await controller.releases.stage(app.name);
-  } catch (error) {
-    // The next release is then made anew: nothing is lost but time.
-    controller.log.warn({ app: app.name, error: (error as Error).message }, "release.stage.failed");
-  }
-}
-
-async function sweepReleases(controller: Controller, app: App): Promise<void> {
-  if (app.release === null) return;
-  try {
-    await controller.releases.sweep(app.name, { current: app.release, previous: app.previousRelease });
-  } catch (error) {
-    controller.log.warn({ app: app.name, error: (error as Error).message }, "release.sweep.failed");
-  }
 }
 
 function report(

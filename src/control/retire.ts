@@ -3,6 +3,7 @@ import { aborted } from "../lib/aborted.ts";
 import type { DrainLimits } from "../protocol/worker.ts";
 import type { Controller } from "./controller.ts";
 import type { Instance } from "./instance.ts";
+import { traced } from "./trace.ts";
 
 export type RetireOptions = {
   /** How long what is under way may go on; the settings say otherwise. */
@@ -35,15 +36,13 @@ async function retireOne(
   try {
     if (instance.state === "serving") instance.became("replaced");
     if (instance.port !== null) {
-      const drained = traffic.drain(instance.key, limits ?? drainLimits(config));
+      const drained = traced(app, "drain", () => traffic.drain(instance.key, limits ?? drainLimits(config)));
       const left = await Promise.race([drained, ...(hurry ? [aborted(hurry)] : [])]);
       log.info({ ...facts, left }, "instance.drained");
     }
     if (instance.state === "draining") instance.became("drained");
-    await runner.stop(instance.running, {
-      graceMs: config.stopGrace * 1000,
-      ...(hurry ? { signal: hurry } : {}),
-    });
+    const grace = { graceMs: config.stopGrace * 1000, ...(hurry ? { signal: hurry } : {}) };
+    await traced(app, "stop", () => runner.stop(instance.running, grace));
   } catch (error) {
     log.error({ ...facts, error: (error as Error).message }, "instance.retire.failed");
   }

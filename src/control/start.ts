@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import type { App } from "../app/app.ts";
 import type { LaunchSpec } from "../app/instance.ts";
@@ -59,6 +58,14 @@ async function launch(controller: Controller, { app, release, id }: StartRequest
       lease,
     );
     track(controller, app.name, instance);
+    const facts = {
+      app: app.name,
+      instance: id,
+      release: release.number,
+      pid: running.pid,
+      port: instance.port,
+    };
+    controller.log.info(facts, "instance.started");
     return instance;
   } catch (error) {
     lease?.release();
@@ -73,8 +80,7 @@ function specify(
   lease: PortLease | null,
 ): LaunchSpec {
   const { home } = controller.config;
-  const stamp = `${Date.now().toString(36)}${randomBytes(2).toString("hex")}`;
-  const file = `${id}.v${release.number}.${stamp}`;
+  const file = `${id}.v${release.number}.${controller.stamps.next()}`;
   const key = `${app.name}.${file}`;
   const logs = join(home, "apps", app.name, "logs");
   return {

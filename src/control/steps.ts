@@ -1,32 +1,40 @@
 import type { DeployProgress } from "../app/reports.ts";
+import type { Deploy } from "./deploy.ts";
+import { tell } from "./trace.ts";
 
-/** Tells a caller which step began and which is done, with the time that it took. */
+type Step = DeployProgress["step"];
+
+/** Tells which step of a deploy began and which is done, with the time that it took: its caller and its record. */
 export class Steps {
-  readonly #tell: (progress: DeployProgress) => void;
-  readonly #began = new Map<DeployProgress["step"], number>();
+  readonly #deploy: Deploy;
+  readonly #progress: (progress: DeployProgress) => void;
+  readonly #began = new Map<Step, number>();
 
-  constructor(tell: ((progress: DeployProgress) => void) | undefined) {
-    this.#tell = tell ?? (() => {});
+  constructor(deploy: Deploy, progress: ((progress: DeployProgress) => void) | undefined) {
+    this.#deploy = deploy;
+    this.#progress = progress ?? (() => {});
   }
 
-  began(step: DeployProgress["step"]): void {
+  began(step: Step): void {
     this.#began.set(step, performance.now());
+    this.#deploy.reached(step);
     this.#tell({ step, state: "began" });
   }
 
-  done(step: DeployProgress["step"], detail?: string): void {
+  done(step: Step, detail?: string): void {
     const tookMs = Math.round(performance.now() - (this.#began.get(step) ?? performance.now()));
     this.#tell({ step, state: "done", tookMs, ...(detail === undefined ? {} : { detail }) });
   }
 
-  async run<T>(
-    step: DeployProgress["step"],
-    work: () => Promise<T>,
-    describe?: (result: T) => string,
-  ): Promise<T> {
+  async run<T>(step: Step, work: () => Promise<T>, describe?: (result: T) => string): Promise<T> {
     this.began(step);
     const result = await work();
     this.done(step, describe?.(result));
     return result;
+  }
+
+  #tell(progress: DeployProgress): void {
+    tell({ app: this.#deploy.app, step: progress.step, state: progress.state });
+    this.#progress(progress);
   }
 }

@@ -24,6 +24,7 @@ export async function removeApp(
     await controller.traffic.apply({ replace: false, put: [], remove: [name] });
     await controller.registry.remove(name);
     await controller.releases.removeApp(name);
+    await controller.history.forget(name);
     controller.forget(name);
     const removed = ["its processes", "its hostnames", "its releases"];
     const logs = join(controller.config.home, "apps", name);

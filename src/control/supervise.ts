@@ -1,5 +1,6 @@
 import type { App } from "../app/app.ts";
 import { describeExit, type Exit } from "../app/instance.ts";
+import { ageMs } from "../lib/processes.ts";
 import type { AppRuntime, Controller } from "./controller.ts";
 import type { Instance } from "./instance.ts";
 import { beginRevival, failingAfter, revive } from "./revive.ts";
@@ -40,7 +41,9 @@ async function noteDeath(
   instance: Instance,
   exit: Exit,
 ): Promise<void> {
-  const livedMs = Date.now() - Date.parse(instance.startedAt);
+  const { id, release } = instance;
+  runtime.lastDeath = { instance: id, release, at: new Date().toISOString(), exit };
+  const livedMs = Math.round(ageMs(instance.running));
   const deaths = livedMs > recoveredAfterMs ? 1 : (runtime.deaths.get(instance.id) ?? 0) + 1;
   runtime.deaths.set(instance.id, deaths);
   if (deaths >= failingAfter) {

@@ -12,7 +12,6 @@ export function track(controller: Controller, app: string, instance: Instance): 
   const { living } = controller.runtime(app);
   const facts = { app, instance: instance.id, release: instance.release };
   living.add(instance);
-  controller.log.info({ ...facts, pid: instance.running.pid, port: instance.port }, "instance.started");
   void instance.running.exited.then(async (exit) => {
     living.delete(instance);
     controller.log.info({ ...facts, ...exit }, "instance.ended");

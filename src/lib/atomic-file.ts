@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, open, rename, rm } from "node:fs/promises";
+import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 
 /**
@@ -7,19 +7,32 @@ import { dirname } from "node:path";
  * a temporary file beside it, fsync(2), rename(2), fsync of the directory.
  */
 export async function writeAtomic(path: string, content: string | Uint8Array, mode = 0o600): Promise<void> {
-  const directory = dirname(path);
-  await mkdir(directory, { recursive: true });
+  await replace(path, content, mode, (file) => file.sync());
+  await syncDirectory(dirname(path));
+}
+
+/** As `writeAtomic`, for what need not survive a power cut: a reader still finds all of it or what was there before. */
+export async function writeWhole(path: string, content: string, mode = 0o600): Promise<void> {
+  await replace(path, content, mode, async () => {});
+}
+
+async function replace(
+  path: string,
+  content: string | Uint8Array,
+  mode: number,
+  settle: (file: FileHandle) => Promise<void>,
+): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
   const temporary = `${path}.${randomUUID()}.tmp`;
   try {
     await using file = await open(temporary, "wx", mode);
     await file.writeFile(content);
-    await file.sync();
+    await settle(file);
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true });
     throw error;
   }
-  await syncDirectory(directory);
 }
 
 /** Makes renames and removals in a directory durable. */

@@ -3,7 +3,7 @@ import { link, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { z } from "zod";
 import { isSystemError } from "../errors.ts";
-import { isAlive, type ProcessIdentity, readProcess } from "./processes.ts";
+import { isAlive, ownIdentity, type ProcessIdentity } from "./processes.ts";
 
 const Holder = z.object({ pid: z.int().min(1), startTime: z.string() });
 
@@ -21,7 +21,7 @@ export class LockedError extends Error {
  * several can do. A holder that is gone, or whose pid is a stranger's by now, holds nothing.
  */
 export async function takeLock(path: string): Promise<AsyncDisposable> {
-  const me: ProcessIdentity = { pid: process.pid, startTime: readProcess(process.pid)?.startTime ?? "" };
+  const me = ownIdentity();
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   const mine = `${path}.${randomUUID()}`;
   await writeFile(mine, JSON.stringify(me), { mode: 0o600 });

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
+import { uptime } from "node:os";
 
 /** A pid alone may be somebody else's by now; with its start time it names a process for good. */
 export type ProcessIdentity = { pid: number; startTime: string };
@@ -50,6 +51,24 @@ export function bootId(): string {
 export function startedAt({ startTime }: ProcessIdentity): string {
   const bootedAt = Number(/^btime (\d+)$/m.exec(readFileSync("/proc/stat", "utf8"))?.[1]);
   return new Date((bootedAt + Number(startTime) / ticksPerSecond) * 1000).toISOString();
+}
+
+/** How long ago a process was started, ms. By the clock of the kernel, which nobody sets. */
+export function ageMs({ startTime }: Pick<ProcessIdentity, "startTime">): number {
+  return Math.max(0, (uptime() - Number(startTime) / ticksPerSecond) * 1000);
+}
+
+/** Which of two processes was started first, as a comparison for `sort`. */
+export function byStart(
+  a: Pick<ProcessIdentity, "startTime">,
+  b: Pick<ProcessIdentity, "startTime">,
+): number {
+  return Number(BigInt(a.startTime) - BigInt(b.startTime));
+}
+
+/** This very process. */
+export function ownIdentity(): ProcessIdentity {
+  return { pid: process.pid, startTime: readProcess(process.pid)?.startTime ?? "" };
 }
 
 /** USER_HZ: 100 on every Linux that Node runs on. */

@@ -23,8 +23,17 @@ import { type SourceTree, walk } from "./walk.ts";
 /** What the directory of a release is called while it is not finished: `.vN.partial-ID`. */
 export const isPartial = (name: string) => /^\.v\d+\.partial-/.test(name);
 
-/** `gid`: the group that may read the release; null: everyone. `latest`: the release to compare with. */
-export type MakeRequest = { app: string; gid: number | null; latest: number | null; now?: Date };
+/**
+ * `gid`: the group that may read the release; null: everyone. `latest`: the release to compare with. `above`: the
+ * highest number that was ever given, also to a release of which nothing is left.
+ */
+export type MakeRequest = {
+  app: string;
+  gid: number | null;
+  latest: number | null;
+  above: number;
+  now?: Date;
+};
 /**
  * `stored` resolves when the release would survive a power cut, and rejects (with nothing left of it) when it cannot
  * be kept. It may be started before; nothing may point to it before.
@@ -100,7 +109,7 @@ async function makeFresh(
 ): Promise<Pick<MadeRelease, "release" | "stored">> {
   const { gid, now = new Date() } = request;
   const numbers = await releaseNumbers(places);
-  const number = (numbers.at(-1) ?? 0) + 1;
+  const number = Math.max(numbers.at(-1) ?? 0, request.above) + 1;
   await prepareReleases(places, gid);
   const partial = join(places.releases, `.v${number}.partial-${randomUUID()}`);
   try {

@@ -8,8 +8,12 @@ import { type Places, placesOf } from "./places.ts";
 import { listRecords, readRecord, releaseNumbers, type UnreadableRelease } from "./records.ts";
 import { stage } from "./staging.ts";
 
-/** `keep`: how many of the newest releases of an app are kept, besides the one that serves and the one before it. */
-export type ReleaseStoreOptions = { home: string; keep?: number };
+/**
+ * Retention: the newest `keep` releases of an app that have served stay, as long as they are not older than `keepDays`;
+ * the one that serves and the one before it always do.
+ */
+export type Retention = { keep: number; keepDays: number };
+export type ReleaseStoreOptions = { home: string } & Retention;
 
 /** Code, and the immutable releases made of it. Changes to one app must come one after the other. */
 export type ReleaseStore = {
@@ -23,8 +27,8 @@ export type ReleaseStore = {
   list(app: string): Promise<(Release | UnreadableRelease)[]>;
   /** Where the files of a release are. */
   directory(app: string, number: number): string;
-  /** Removes the oldest releases beyond the newest `keep`, never the current one or the one before it. */
-  sweep(app: string, kept: SweepRequest): Promise<void>;
+  /** Removes what retention does not keep. */
+  sweep(app: string, request: SweepRequest): Promise<void>;
   /** Makes the tree of an app's next release ahead, so that making it waits for what differs alone. */
   stage(app: string): Promise<void>;
   /** Removes all releases of an app, what was sent for it, and what is known of them. Its logs stay. */
@@ -33,9 +37,16 @@ export type ReleaseStore = {
   sweepPartials(): Promise<string[]>;
 };
 
-export type SweepRequest = { current: number; previous: number | null; keep?: number };
+/** `served`: the numbers of the releases that have served, the latest last. */
+export type SweepRequest = {
+  /** Null while none has served. */
+  current: number | null;
+  previous: number | null;
+  served: readonly number[];
+  now?: Date;
+};
 
-export function createReleaseStore({ home, keep = 5 }: ReleaseStoreOptions): ReleaseStore {
+export function createReleaseStore({ home, keep, keepDays }: ReleaseStoreOptions): ReleaseStore {
   const places = (app: string) => placesOf(home, app);
   return {
     prepareIncoming: async (app, gid) => prepareIncoming(places(app), gid),
@@ -43,20 +54,32 @@ export function createReleaseStore({ home, keep = 5 }: ReleaseStoreOptions): Rel
     get: async (app, number) => readRecord(places(app), number),
     list: async (app) => listRecords(places(app)),
     directory: (app, number) => places(app).release(number),
-    sweep: async (app, kept) => sweep(places(app), { keep, ...kept }),
+    sweep: async (app, request) => sweep(places(app), { keep, keepDays }, request),
     stage: async (app) => stage(places(app)),
     removeApp: async (app) => removeApp(places(app)),
     sweepPartials: async () => sweepPartials(home),
   };
 }
 
-async function sweep(places: Places, { current, previous, keep }: Required<SweepRequest>): Promise<void> {
-  const numbers = await releaseNumbers(places);
-  // The newest always stays: from its number follows the next one.
-  const newest = new Set(numbers.slice(-Math.max(1, keep)));
+async function sweep(places: Places, retention: Retention, request: SweepRequest): Promise<void> {
+  const { current, previous, served, now = new Date() } = request;
+  const there = await releaseNumbers(places);
+  const candidates = served.filter((number) => there.includes(number)).slice(-retention.keep);
+  const young = await youngOf(places, candidates, now.getTime() - retention.keepDays * dayMs);
+  const kept = new Set<number | null>([...young, current, previous]);
+  for (const number of there) if (!kept.has(number)) await removeRelease(places, number);
+}
+
+const dayMs = 24 * 60 * 60 * 1000;
+
+/** One whose record does not tell its age is kept as long as its number is. */
+async function youngOf(places: Places, numbers: readonly number[], since: number): Promise<number[]> {
+  const young: number[] = [];
   for (const number of numbers) {
-    if (number !== current && number !== previous && !newest.has(number)) await removeRelease(places, number);
+    const record = await readRecord(places, number).catch(() => null);
+    if (record === null || Date.parse(record.createdAt) >= since) young.push(number);
   }
+  return young;
 }
 
 /** Its record goes first: what is left when this is cut short is no release, and goes with the next sweep. */
@@ -76,7 +99,11 @@ async function removeApp(places: Places): Promise<void> {
 async function sweepPartials(home: string): Promise<string[]> {
   const removed: string[] = [];
   for (const app of await namesIn(join(home, "apps"))) {
-    await removeWhere(join(home, "apps", app, "releases"), isPartial, removed);
+    const records = await namesIn(join(home, "state", "releases", app));
+    // A release is one from the moment when its record is there; before, its directory already has its last name.
+    const isUnrecorded = (name: string) => /^v\d+$/.test(name) && !records.includes(`${name}.json`);
+    const isHalfMade = (name: string) => isPartial(name) || isUnrecorded(name);
+    await removeWhere(join(home, "apps", app, "releases"), isHalfMade, removed);
   }
   for (const app of await namesIn(join(home, "state", "releases"))) {
     await removeWhere(join(home, "state", "releases", app), (name) => name.endsWith(".tmp"), removed);

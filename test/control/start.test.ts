@@ -6,11 +6,13 @@ import type { Exit, LaunchSpec } from "../../src/app/instance.ts";
 import type { Release } from "../../src/app/release.ts";
 import { loadConfig } from "../../src/config.ts";
 import { Controller } from "../../src/control/controller.ts";
+import { History } from "../../src/control/history.ts";
 import type { Releases, Runner, Traffic } from "../../src/control/ports.ts";
 import { Registry } from "../../src/control/registry.ts";
 import { startInstance } from "../../src/control/start.ts";
 import { MaestroError } from "../../src/errors.ts";
 import { silentLog } from "../../src/lib/log.ts";
+import { Stamps } from "../../src/lib/stamp.ts";
 
 /** The declared port of Apprunner: what each launch does is said in advance, and what was asked for is noted. */
 class ScriptedRunner implements Runner {
@@ -92,10 +94,13 @@ afterEach(async () => {
 
 async function startWith(runner: Runner) {
   const registry = await Registry.open(home, "localhost");
+  const stamps = new Stamps();
   const controller = new Controller({
     config: loadConfig({ home }, {}),
     log: silentLog,
     registry,
+    history: await History.open({ home, stamps, log: silentLog }),
+    stamps,
     runner,
     // An instance is started without a look at these but for the directory of its release.
     releases: { directory: () => "/release" } as unknown as Releases,

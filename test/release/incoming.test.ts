@@ -7,7 +7,7 @@ import { isRoot, modeOf, pathsIn, shopWith, temporaryDirectory, writeTree } from
 
 test("an app's directories are made, and where its code is sent is answered", async () => {
   const home = temporaryDirectory();
-  const incoming = await createReleaseStore({ home }).prepareIncoming("demo", null);
+  const incoming = await createReleaseStore({ home, keep: 5, keepDays: 30 }).prepareIncoming("demo", null);
   expect(incoming).toBe(join(home, "apps/demo/incoming"));
   expect(pathsIn(join(home, "apps/demo"))).toEqual([
     "incoming/",

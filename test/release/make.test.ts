@@ -54,6 +54,7 @@ test("its record says what is in it and what to start", async () => {
     app: "demo",
     gid: null,
     latest: null,
+    above: 0,
     now: new Date(0),
   });
   await stored;
@@ -277,7 +278,7 @@ describe("owners and modes", () => {
 const makeUnderUmask = (home: string) => `
   process.umask(0o077);
   import(${JSON.stringify(join(import.meta.dirname, "../../src/release/store.ts"))}).then(({ createReleaseStore }) =>
-    createReleaseStore({ home: ${JSON.stringify(home)} }).make({ app: "demo", gid: 4242, latest: null }));`;
+    createReleaseStore({ home: ${JSON.stringify(home)}, keep: 5, keepDays: 30 }).make({ app: "demo", gid: 4242, latest: null, above: 0 }));`;
 
 describe("a release that cannot be made leaves nothing behind and the old one as it was", () => {
   const traces = (home: string) => [
@@ -358,7 +359,7 @@ describe("a release that cannot be made leaves nothing behind and the old one as
 
 test("the releases of several apps are made at the same time without mixing them up", async () => {
   const home = temporaryDirectory();
-  const store = createReleaseStore({ home });
+  const store = createReleaseStore({ home, keep: 5, keepDays: 30 });
   const names = ["one", "two", "three"];
   for (const name of names) {
     const tree = Object.fromEntries(
@@ -370,12 +371,14 @@ test("the releases of several apps are made at the same time without mixing them
       big: name.repeat(1_000_000),
     });
   }
-  const made = await Promise.all(names.map((name) => store.make({ app: name, gid: null, latest: null })));
+  const made = await Promise.all(
+    names.map((name) => store.make({ app: name, gid: null, latest: null, above: 0 })),
+  );
   await Promise.all(made.map(({ stored }) => stored));
   for (const name of names) {
     expect(readFileSync(join(store.directory(name, 1), "f99"), "utf8")).toBe(`${name} 99`);
     expect(readFileSync(join(store.directory(name, 1), "big"), "utf8")).toBe(name.repeat(1_000_000));
-    expect(await store.make({ app: name, gid: null, latest: 1 })).toMatchObject({ fresh: false });
+    expect(await store.make({ app: name, gid: null, latest: 1, above: 1 })).toMatchObject({ fresh: false });
   }
 });
 

@@ -20,16 +20,15 @@ const record = (shop: Shop, name: string) => join(shop.home, "state/releases/dem
 
 describe("numbers", () => {
   test("rise by one, also after older releases were removed", async () => {
-    const shop = await shopWithReleases(3);
-    await shop.store.sweep("demo", { current: 3, previous: null, keep: 1 });
+    const shop = await shopWithReleases(3, 1);
+    await shop.store.sweep("demo", { current: 3, previous: null, served: [1, 2, 3] });
     expect(await edit(shop, 3)).toEqual({ number: 4, fresh: true });
   });
 
   test("are not used again after a rollback, nor after the files or the record of the newest are gone", async () => {
-    const shop = await shopWithReleases(3);
-    await shop.store.sweep("demo", { current: 1, previous: null, keep: 1 });
-    expect(await numbersOf(shop)).toEqual([1, 3]);
-    rmSync(shop.release(3), { recursive: true });
+    const shop = await shopWithReleases(3, 1);
+    await shop.store.sweep("demo", { current: 1, previous: null, served: [2, 3, 1] });
+    expect(await numbersOf(shop)).toEqual([1]);
     expect(await edit(shop, 1)).toEqual({ number: 4, fresh: true });
     rmSync(record(shop, "v4.json"));
     rmSync(record(shop, "v4.manifest.json"));
@@ -43,26 +42,51 @@ describe("numbers", () => {
 });
 
 describe("a sweep", () => {
-  test("keeps the newest, the current one and the one before it, and nothing of the others", async () => {
+  test("keeps the last that served, the current one and the one before it, and nothing of the others", async () => {
     const shop = await shopWithReleases(7, 2);
-    await shop.store.sweep("demo", { current: 3, previous: 1 });
-    expect(await numbersOf(shop)).toEqual([1, 3, 6, 7]);
-    expect(readdirSync(join(shop.home, "apps/demo/releases")).sort()).toEqual(["v1", "v3", "v6", "v7"]);
+    await shop.store.sweep("demo", { current: 3, previous: 1, served: [1, 2, 4, 5, 6, 1, 3] });
+    expect(await numbersOf(shop)).toEqual([1, 3]);
+    expect(readdirSync(join(shop.home, "apps/demo/releases")).sort()).toEqual(["v1", "v3"]);
     expect(
       readdirSync(join(shop.home, "state/releases/demo")).filter((name) => /^v[245]\./.test(name)),
     ).toEqual([]);
   });
 
+  test("does not count those that never served, nor those that are gone", async () => {
+    const shop = await shopWithReleases(6, 3);
+    rmSync(record(shop, "v4.json"));
+    rmSync(record(shop, "v4.manifest.json"));
+    rmSync(shop.release(4), { recursive: true });
+    await shop.store.sweep("demo", { current: 5, previous: 4, served: [1, 2, 3, 4, 5] });
+    expect(await numbersOf(shop)).toEqual([2, 3, 5]);
+  });
+
+  test("removes those that have become too old, but never the current one and the one before it", async () => {
+    const shop = await shopWithReleases(4);
+    const now = new Date(Date.now() + 31 * 24 * 60 * 60 * 1000);
+    const request = { current: 4, previous: 2, served: [1, 2, 3, 4] };
+    await shop.store.sweep("demo", request);
+    expect(await numbersOf(shop)).toEqual([1, 2, 3, 4]);
+    await shop.store.sweep("demo", { ...request, now });
+    expect(await numbersOf(shop)).toEqual([2, 4]);
+  });
+
+  test("removes all of an app whose only deploys failed", async () => {
+    const shop = await shopWithReleases(2);
+    await shop.store.sweep("demo", { current: null, previous: null, served: [] });
+    expect(await numbersOf(shop)).toEqual([]);
+  });
+
   test("leaves the files whole that releases shared", async () => {
-    const shop = await shopWithReleases(3);
-    await shop.store.sweep("demo", { current: 3, previous: null, keep: 1 });
+    const shop = await shopWithReleases(3, 1);
+    await shop.store.sweep("demo", { current: 3, previous: null, served: [1, 2, 3] });
     expect(pathsIn(shop.release(3))).toEqual(["app.js", "lib/", "lib/same.js"]);
   });
 
   test("takes files without a record with it", async () => {
     const shop = await shopWithReleases(3);
     rmSync(record(shop, "v1.json"));
-    await shop.store.sweep("demo", { current: 3, previous: 2, keep: 1 });
+    await shop.store.sweep("demo", { current: 3, previous: 2, served: [2, 3] });
     expect(existsSync(shop.release(1))).toBe(false);
   });
 });
@@ -120,8 +144,10 @@ test("releases that were never finished are removed at a start, and whole ones s
   const shop = await shopWithReleases(1);
   const partial = join(shop.home, "apps/demo/releases/.v2.partial-1234");
   mkdirSync(join(partial, "lib"), { recursive: true });
+  const unrecorded = join(shop.home, "apps/demo/releases/v2");
+  mkdirSync(unrecorded);
   writeFileSync(record(shop, "v2.json.1234.tmp"), "{");
-  expect(await shop.store.sweepPartials()).toEqual([partial, record(shop, "v2.json.1234.tmp")]);
+  expect(await shop.store.sweepPartials()).toEqual([partial, unrecorded, record(shop, "v2.json.1234.tmp")]);
   expect(readdirSync(join(shop.home, "apps/demo/releases"))).toEqual(["v1"]);
   expect(await numbersOf(shop)).toEqual([1]);
   expect(await shop.store.sweepPartials()).toEqual([]);

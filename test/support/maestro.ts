@@ -44,7 +44,7 @@ export class TestMaestro implements AsyncDisposable {
   }
 
   /** Starts the controller, on the ports that it had if it ran before. */
-  async serve(): Promise<void> {
+  async serve(env: Record<string, string> = {}): Promise<void> {
     const http = `127.0.0.1:${this.httpPort}`;
     const rpc = this.rpc === "" ? "127.0.0.1:0" : this.rpc;
     const args = [
@@ -58,7 +58,11 @@ export class TestMaestro implements AsyncDisposable {
       rpc,
       ...this.#flags,
     ];
-    const child = spawn(process.execPath, args, { cwd: repository, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(process.execPath, args, {
+      cwd: repository,
+      env: { ...process.env, ...env },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     this.#child = child;
     createInterface({ input: child.stdout }).on("line", (line) => this.#note(line));
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
@@ -132,9 +136,22 @@ export class TestMaestro implements AsyncDisposable {
 
   /** Deploys an app again with some files replaced, as rsync would send them. */
   async change(app: string, files: Record<string, string>) {
+    await this.write(app, files);
+    return (await this.client()).call("restart", { app });
+  }
+
+  /** Writes some files to an app's incoming/, over what is there. */
+  async write(app: string, files: Record<string, string>): Promise<void> {
     const incoming = join(this.home, "apps", app, "incoming");
     for (const [name, content] of Object.entries(files)) await writeFile(join(incoming, name), content);
-    return (await this.client()).call("restart", { app });
+  }
+
+  /** Resolves when the controller has ended, by whatever. */
+  async ended(): Promise<void> {
+    const child = this.#child;
+    if (child && child.exitCode === null && child.signalCode === null) await once(child, "exit");
+    this.#client?.close();
+    this.#client = null;
   }
 
   /** Signals the controller and waits for its end. */

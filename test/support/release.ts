@@ -68,16 +68,18 @@ export async function shopWith(
   { gid = null, keep = 5 }: { gid?: number | null; keep?: number } = {},
 ) {
   const home = temporaryDirectory();
-  const store = createReleaseStore({ home, keep });
+  const store = createReleaseStore({ home, keep, keepDays: 30 });
   const incoming = writeTree(await store.prepareIncoming("demo", gid), tree);
+  let above = 0;
   const shop: Shop = {
     home,
     store,
     incoming,
     release: (number, ...path) => join(store.directory("demo", number), ...path),
     make: async (latest, itsGid = gid) => {
-      const { release, fresh, stored } = await store.make({ app: "demo", gid: itsGid, latest });
+      const { release, fresh, stored } = await store.make({ app: "demo", gid: itsGid, latest, above });
       await stored;
+      above = Math.max(above, release.number);
       return { number: release.number, fresh };
     },
   };

@@ -62,6 +62,14 @@ export const settingOptions: Record<string, SettingOption> = {
     flag: "--ready-timeout <seconds>",
     help: "how long an app may take until it is ready (default: 30)",
   },
+  keepReleases: {
+    flag: "--keep-releases <n>",
+    help: "how many releases that have served are kept, the current one and the one before it in any case (default: 5)",
+  },
+  keepReleaseDays: {
+    flag: "--keep-release-days <days>",
+    help: "how old a kept release may become, those two excepted (default: 90)",
+  },
   trustedProxies: {
     flag: "--trusted-proxies <cidr>",
     help: "proxies whose X-Forwarded-* headers are believed: addresses or CIDR ranges, with commas or given more than once (default: none)",

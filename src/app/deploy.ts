@@ -1,0 +1,35 @@
+import { z } from "zod";
+import { AppName } from "./app.ts";
+
+/**
+ * How a deploy ended. `done`, `failed`: as its caller was told. `finished`, `undone`: its controller ended in the
+ * middle of it, and the next one found that the switch had been decided, or that it had not and nothing was changed.
+ */
+export const DeployOutcome = z.enum(["done", "failed", "finished", "undone"]);
+export type DeployOutcome = z.infer<typeof DeployOutcome>;
+
+/** One deploy of an app, under way or in its history: state/deploys/APP/ID.json. Times are ISO 8601. */
+export const DeployRecord = z.object({
+  v: z.literal(1),
+  /** Sorts by the time at which it began. */
+  id: z.string().regex(/^[0-9a-z]{8,12}$/),
+  app: AppName,
+  /** Who asked for it. */
+  by: z.string(),
+  startedAt: z.string(),
+  /** The controller that does it: a pid and its start time (field 22 of /proc/PID/stat). */
+  process: z.object({ pid: z.int(), startTime: z.string() }),
+  /** When that controller last said that it is at it. */
+  heartbeatAt: z.string(),
+  /** The last step that began. */
+  step: z.string(),
+  /** The release that it made, or made again; null before. */
+  release: z.int().min(1).nullable(),
+  /** Null while it is under way. */
+  outcome: DeployOutcome.nullable(),
+  endedAt: z.string().nullable(),
+  tookMs: z.int().nullable(),
+  /** Why it failed. */
+  error: z.object({ code: z.string(), message: z.string() }).nullable(),
+});
+export type DeployRecord = z.infer<typeof DeployRecord>;

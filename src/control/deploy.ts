@@ -1,0 +1,91 @@
+import type { DeployOutcome, DeployRecord } from "../app/deploy.ts";
+import { toWire } from "../errors.ts";
+import { ownIdentity } from "../lib/processes.ts";
+
+/** How often a deploy says that it is still being done, ms. */
+const heartbeatMs = 5000;
+
+/** `last`: nothing comes after it, so it has to survive a power cut. Never rejects. */
+type Write = (record: DeployRecord, options: { last: boolean }) => Promise<void>;
+
+/**
+ * A deploy that is under way, and its record, which is written at each of its steps: were this controller to end now,
+ * the next one would know what it was at.
+ */
+export class Deploy {
+  #record: DeployRecord;
+  readonly #write: Write;
+  readonly #began = performance.now();
+  #written: Promise<void> = Promise.resolve();
+  #heartbeat: NodeJS.Timeout | undefined;
+
+  constructor(facts: Pick<DeployRecord, "id" | "app" | "by">, write: Write) {
+    const now = new Date().toISOString();
+    this.#write = write;
+    this.#record = {
+      v: 1,
+      ...facts,
+      startedAt: now,
+      process: ownIdentity(),
+      heartbeatAt: now,
+      step: "check",
+      release: null,
+      outcome: null,
+      endedAt: null,
+      tookMs: null,
+      error: null,
+    };
+  }
+
+  get id(): string {
+    return this.#record.id;
+  }
+
+  get app(): string {
+    return this.#record.app;
+  }
+
+  /** What the next one who wants to deploy the app is told. */
+  get underWay(): { since: string; by: string; step: string } {
+    const { startedAt: since, by, step } = this.#record;
+    return { since, by, step };
+  }
+
+  reached(step: string): void {
+    this.#heartbeat ??= setInterval(() => void this.#note({}), heartbeatMs).unref();
+    void this.#note({ step });
+  }
+
+  made(release: number): void {
+    void this.#note({ release });
+  }
+
+  /** Resolves when all that was noted is on disk. */
+  written(): Promise<void> {
+    return this.#written;
+  }
+
+  done(): Promise<void> {
+    return this.#end("done", null);
+  }
+
+  failed(error: unknown): Promise<void> {
+    const { code, message } = toWire(error);
+    return this.#end("failed", { code, message });
+  }
+
+  #end(outcome: DeployOutcome, error: DeployRecord["error"]): Promise<void> {
+    clearInterval(this.#heartbeat);
+    const tookMs = Math.round(performance.now() - this.#began);
+    return this.#note({ outcome, error, tookMs, endedAt: new Date().toISOString() });
+  }
+
+  /** One that was refused at the check has changed nothing, perhaps not even named an app: it leaves no record. */
+  #note(facts: Partial<DeployRecord>): Promise<void> {
+    this.#record = { ...this.#record, ...facts, heartbeatAt: new Date().toISOString() };
+    const record = this.#record;
+    if (record.step === "check") return this.#written;
+    this.#written = this.#written.then(() => this.#write(record, { last: record.outcome !== null }));
+    return this.#written;
+  }
+}

@@ -1,0 +1,49 @@
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { namesIn } from "../lib/directory.ts";
+import { byStart } from "../lib/processes.ts";
+import type { Controller } from "./controller.ts";
+import { Instance } from "./instance.ts";
+import type { AdoptedInstance, EndedInstance } from "./ports.ts";
+import { track } from "./track.ts";
+
+/** The instances of earlier controllers: those that run, the latest first, and those that have ended meanwhile. */
+export type Found = { running: Set<AdoptedInstance>; ended: EndedInstance[] };
+
+/** What earlier controllers left under run/instances/. The directories of those that have ended are removed. */
+export async function findInstances(controller: Controller): Promise<Found> {
+  const directory = join(controller.config.home, "run", "instances");
+  const running: AdoptedInstance[] = [];
+  const ended: EndedInstance[] = [];
+  for (const key of await namesIn(directory)) {
+    controller.stamps.seen(key.slice(key.lastIndexOf(".") + 1));
+    const path = join(directory, key);
+    const found = await controller.runner.adopt(path);
+    if (found && "running" in found) {
+      running.push(found);
+      continue;
+    }
+    if (found) ended.push(found);
+    if (found) await bury(controller, found);
+    await rm(path, { recursive: true, force: true });
+  }
+  running.sort((one, other) => byStart(other.running, one.running));
+  return { running: new Set(running), ended };
+}
+
+/** What an instance leaves behind would hold its port, or answer in the place of its successor. */
+async function bury(
+  controller: Controller,
+  { app, id, release, ended, leftBehind }: EndedInstance,
+): Promise<void> {
+  controller.log.info({ app, instance: id, release, ...ended }, "instance.ended");
+  if (leftBehind) await controller.runner.stop(leftBehind, { graceMs: 0 });
+}
+
+/** From now on this controller looks after it. */
+export function takeOver(controller: Controller, adopted: AdoptedInstance): Instance {
+  const lease = adopted.port === null ? null : controller.runner.reservePort(adopted.port);
+  const instance = new Instance(adopted, lease);
+  track(controller, adopted.app, instance);
+  return instance;
+}
