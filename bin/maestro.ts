@@ -18,4 +18,8 @@ process.exitCode = await main(process.argv.slice(2), {
     const { defaultHome } = await import("../src/config.ts");
     return examine(process.env["MAESTRO_HOME"] ?? defaultHome());
   },
+  async install(flags, options) {
+    const { install } = await import("../src/service/install.ts");
+    return install(flags, options, process.env);
+  },
 });

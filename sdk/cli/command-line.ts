@@ -1,3 +1,4 @@
+import type { InstallOptions, InstallReport } from "../../src/app/installation.ts";
 import type { DoctorCheck } from "../../src/app/reports.ts";
 import type { CallOptions, OperationName, Operations, Session } from "../operations.ts";
 import { type Screen, wantsColor } from "./render/screen.ts";
@@ -12,6 +13,8 @@ export type Parts = {
   serve(flags: Record<string, unknown>): Promise<void>;
   /** Looks at this machine without a server. */
   doctor(): Promise<DoctorCheck[]>;
+  /** Writes the systemd units of this machine; `flags` as for `serve`. */
+  install(flags: Record<string, unknown>, options: InstallOptions): Promise<InstallReport>;
 };
 
 export type GlobalOptions = { server?: string; json?: true };

@@ -3,6 +3,7 @@ import { CommandLine, type GlobalOptions, type Parts } from "./command-line.ts";
 import { addDeployCommands } from "./commands/deploy.ts";
 import { addDomainsCommands } from "./commands/domains.ts";
 import { addInspectCommands } from "./commands/inspect.ts";
+import { addInstallCommand } from "./commands/install.ts";
 import { addLogsCommand } from "./commands/logs.ts";
 import { addServeCommand } from "./commands/serve.ts";
 import { addStopCommands } from "./commands/stop.ts";
@@ -12,6 +13,7 @@ export function buildProgram(parts: Parts, { quiet = false }: { quiet?: boolean 
   const program = configure(new Command("maestro"), parts, quiet);
   const line = new CommandLine(parts, () => program.opts<GlobalOptions>());
   addServeCommand(program, line);
+  addInstallCommand(program, line);
   addDeployCommands(program, line);
   addInspectCommands(program, line);
   addLogsCommand(program, line);

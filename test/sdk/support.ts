@@ -5,6 +5,7 @@ import { onTestFinished } from "vitest";
 import type { Parts } from "../../sdk/cli/command-line.ts";
 import { main } from "../../sdk/cli/main.ts";
 import type { CallOptions, OperationName, Operations, Session } from "../../sdk/operations.ts";
+import type { InstallOptions, InstallReport } from "../../src/app/installation.ts";
 import type { DoctorCheck } from "../../src/app/reports.ts";
 
 type Answerer = (input: Record<string, unknown>, options: CallOptions) => unknown;
@@ -40,6 +41,7 @@ export type Ran = {
   stdout: string;
   stderr: string;
   served: Record<string, unknown>[];
+  installed: [flags: Record<string, unknown>, options: InstallOptions][];
 };
 export type RunOptions = {
   env?: Record<string, string>;
@@ -47,6 +49,7 @@ export type RunOptions = {
   now?: number;
   connect?: Parts["connect"];
   doctor?: () => Promise<DoctorCheck[]>;
+  installation?: InstallReport;
   /** Receives a function that presses Ctrl-C. */
   onReady?: (interrupt: () => void) => void;
 };
@@ -57,7 +60,7 @@ export async function runCli(
   server = new FakeServer(),
   options: RunOptions = {},
 ): Promise<Ran> {
-  const ran: Ran = { code: -1, stdout: "", stderr: "", served: [] };
+  const ran: Ran = { code: -1, stdout: "", stderr: "", served: [], installed: [] };
   const output = (name: "stdout" | "stderr") => ({
     isTTY: options.tty ?? false,
     columns: 100,
@@ -89,6 +92,10 @@ export async function runCli(
       }),
     serve: async (flags) => void ran.served.push(flags),
     doctor: options.doctor ?? (async () => []),
+    install: async (flags, installOptions) => {
+      ran.installed.push([flags, installOptions]);
+      return options.installation ?? { dryRun: false, units: [], ran: [], notes: [], next: [] };
+    },
   };
   ran.code = await main(argv, parts);
   return ran;

@@ -75,6 +75,14 @@ export const settingOptions: Record<string, SettingOption> = {
     help: "proxies whose X-Forwarded-* headers are believed: addresses or CIDR ranges, with commas or given more than once (default: none)",
     repeatable: true,
   },
+  logSize: {
+    flag: "--log-size <MB>",
+    help: "how large a file of an app's output may become before a new one is begun (default: 10)",
+  },
+  logFiles: {
+    flag: "--log-files <n>",
+    help: "how many such files are kept of each output of an instance, 2 or more (default: 5)",
+  },
   stopApps: {
     flag: "--stop-apps",
     help: "at SIGTERM end the apps and proxy workers as well, instead of leaving them serving (default: no)",
@@ -100,7 +108,12 @@ export function addServeCommand(program: Command, line: CommandLine): void {
       examples("maestro serve", "maestro serve --home ./.maestro --http 127.0.0.1:8000 --http :8080"),
     )
     .action((flags: Record<string, unknown>) => line.parts.serve(flags));
-  for (const setting of Object.values(settingOptions)) serve.addOption(optionOf(setting));
+  addSettingOptions(serve);
+}
+
+/** An option for every setting. */
+export function addSettingOptions(command: Command): void {
+  for (const setting of Object.values(settingOptions)) command.addOption(optionOf(setting));
 }
 
 function optionOf({ flag, help, choices, repeatable }: SettingOption): Option {

@@ -10,6 +10,7 @@ process.exitCode = await main(process.argv.slice(2), {
   connect: () => ({ call: writeLines, close() {} }),
   serve: async () => {},
   doctor: async () => [],
+  install: async () => ({ dryRun: false, units: [], ran: [], notes: [], next: [] }),
 });
 
 async function writeLines(

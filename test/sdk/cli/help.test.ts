@@ -13,6 +13,7 @@ const parts: Parts = {
   connect: () => new FakeServer(),
   serve: async () => {},
   doctor: async () => [],
+  install: async () => ({ dryRun: false, units: [], ran: [], notes: [], next: [] }),
 };
 
 /** "deploy", "domains", "domains add", … */
@@ -39,6 +40,7 @@ describe("--help", () => {
       "remove",
       "stop",
       "doctor",
+      "install",
     ]) {
       expect(stdout).toMatch(new RegExp(`^  ${name}\\b`, "m"));
     }
