@@ -23,7 +23,7 @@ export type Operations = {
   ps: { input: { app?: string }; output: InstanceReport[] };
   status: { input: object; output: StatusReport };
   logs: {
-    input: { app: string; lines?: number; follow?: boolean; process?: string };
+    input: { app: string; lines?: number; follow?: boolean; process?: string; after?: string[] };
     output: { lines: LogLine[] };
   };
   domains: { input: AppInput; output: DomainsOutput };

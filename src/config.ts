@@ -57,6 +57,9 @@ const Settings = z.strictObject({
   keepReleaseDays: z.preprocess(number, z.int().min(1).max(36_500)).default(90),
   trustedProxies: z.preprocess(list, z.array(z.string())).default([]),
   accessLog: z.preprocess(flag, z.boolean()).default(false),
+  /** MB. */
+  logSize: z.preprocess(number, z.int().min(1).max(10_000)).default(10),
+  logFiles: z.preprocess(number, z.int().min(2).max(1000)).default(5),
   stopApps: z.preprocess(flag, z.boolean()).default(false),
   logLevel: z.enum(["debug", "info", "warn", "error"]).default("info"),
 });

@@ -4,7 +4,6 @@ import { fileURLToPath } from "node:url";
 import { adopt } from "./apprunner/adopt.ts";
 import { probeIsolation } from "./apprunner/isolation.ts";
 import { launch } from "./apprunner/launch.ts";
-import { follow, lastLines, tail } from "./apprunner/logs.ts";
 import { installNode } from "./apprunner/node-runtime.ts";
 import { PortAllocator } from "./apprunner/ports.ts";
 import { untilReady } from "./apprunner/ready.ts";
@@ -20,6 +19,8 @@ import { isSystemError, MaestroError } from "./errors.ts";
 import type { Log } from "./lib/log.ts";
 import { startedAt } from "./lib/processes.ts";
 import { Stamps } from "./lib/stamp.ts";
+import { AppLogs } from "./logs/app-logs.ts";
+import { LogKeeper } from "./logs/log-keeper.ts";
 import { dispatch, type Subject } from "./operations/operation.ts";
 import { operations } from "./operations/table.ts";
 import { createReleaseStore } from "./release/store.ts";
@@ -52,6 +53,7 @@ export async function assemble(config: Config, log: Log): Promise<Parts> {
       releases,
       runner,
       traffic: workers,
+      logs: new AppLogs(home),
       httpPort,
     }),
     workers,
@@ -73,6 +75,12 @@ function startWorkers(config: Config, log: Log): Promise<Workers> {
     count: config.workers ?? availableParallelism(),
     log,
   });
+}
+
+/** Starts the process that keeps the apps' logs bounded. */
+export function keepLogs({ home, logSize, logFiles }: Config, log: Log): LogKeeper {
+  const bounds = { partBytes: logSize * 1024 * 1024, parts: logFiles };
+  return LogKeeper.start({ home, entry: program("./logs/keeper"), bounds, log });
 }
 
 /** A program of this package, as source or as published. */
@@ -106,9 +114,6 @@ async function plugRunner(config: Config): Promise<Runner> {
     stop,
     leasePort: () => ports.lease(),
     reservePort: (port) => ports.reserve(port),
-    tail,
-    follow,
-    lastLines: ({ stdout, stderr }, count) => lastLines([stdout, stderr], count),
   };
 }
 

@@ -8,7 +8,7 @@ import { MaestroError } from "./errors.ts";
 import { LockedError, takeLock } from "./lib/lock-file.ts";
 import { createLog } from "./lib/log.ts";
 import { ownVersion } from "./lib/own-version.ts";
-import { assemble, formatAddress, openDoor, type Parts } from "./maestro.ts";
+import { assemble, formatAddress, keepLogs, openDoor, type Parts } from "./maestro.ts";
 import type { Subject } from "./operations/operation.ts";
 
 /** How the controller ends: `leave` lets workers and apps serve on, `everything` ends them too. */
@@ -46,6 +46,7 @@ export async function serve(flags: Record<string, unknown>, env: NodeJS.ProcessE
   subject.process.rpc = rpc.address;
   await recover(parts.controller).catch((error) => giveUp(parts, error));
   recovered.resolve();
+  const logKeeper = keepLogs(config, log);
   log.info({ pid: process.pid, http: parts.http, rpc: rpc.address, home: config.home }, "maestro.ready");
 
   const ending = await Promise.race([asked.promise, signalled]);
@@ -54,6 +55,7 @@ export async function serve(flags: Record<string, unknown>, env: NodeJS.ProcessE
     const ended = endEverything(parts, config);
     await rpc.close();
     await ended;
+    await logKeeper.end();
   }
   log.info({ ending }, "maestro.ended");
   await lock[Symbol.asyncDispose]();

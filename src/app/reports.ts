@@ -100,8 +100,10 @@ export const LogLine = z.object({
   release: z.int(),
   stream: z.enum(["stdout", "stderr"]),
   text: z.string(),
-  /** ISO 8601, when Maestro saw the line; absent for lines older than that. */
+  /** ISO 8601, when the line was there; absent when nobody saw that. */
   at: z.string().optional(),
+  /** Names this line: `logs` with `follow` goes on behind it, given it in `after`. */
+  cursor: z.string().optional(),
 });
 export type LogLine = z.infer<typeof LogLine>;
 

@@ -10,7 +10,7 @@ import type { AppRoute } from "../protocol/worker.ts";
 import type { Deploy } from "./deploy.ts";
 import type { History } from "./history.ts";
 import type { Instance } from "./instance.ts";
-import type { Releases, Runner, Traffic } from "./ports.ts";
+import type { Logs, Releases, Runner, Traffic } from "./ports.ts";
 import type { Registry } from "./registry.ts";
 
 /** Why an app that should run does not, as people are told. */
@@ -48,6 +48,7 @@ export class Controller {
   readonly releases: Releases;
   readonly runner: Runner;
   readonly traffic: Traffic;
+  readonly logs: Logs;
   /** The names of deploys and instances. */
   readonly stamps: Stamps;
   /** Changes to one app come one after the other; apps do not wait for each other. */
@@ -62,7 +63,16 @@ export class Controller {
   constructor(
     parts: Pick<
       Controller,
-      "config" | "log" | "registry" | "history" | "stamps" | "releases" | "runner" | "traffic" | "httpPort"
+      | "config"
+      | "log"
+      | "registry"
+      | "history"
+      | "stamps"
+      | "releases"
+      | "runner"
+      | "traffic"
+      | "logs"
+      | "httpPort"
     >,
   ) {
     this.config = parts.config;
@@ -73,6 +83,7 @@ export class Controller {
     this.releases = parts.releases;
     this.runner = parts.runner;
     this.traffic = parts.traffic;
+    this.logs = parts.logs;
     this.httpPort = parts.httpPort;
   }
 

@@ -1,7 +1,7 @@
 import type { AppUser } from "../app/app.ts";
 import type { Address, Exit, LaunchSpec, ReadyQuestion, RunningInstance } from "../app/instance.ts";
 import type { Release } from "../app/release.ts";
-import type { Isolation } from "../app/reports.ts";
+import type { Isolation, LogLine } from "../app/reports.ts";
 import type { DrainLimits, InFlight, RoutesChange, WorkerStatus } from "../protocol/worker.ts";
 
 /** What the stories need from the other rooms. The composition root plugs the rooms in. */
@@ -45,14 +45,6 @@ export type Runner = {
   leasePort(): Promise<PortLease>;
   /** Marks the port of an adopted instance as in use. */
   reservePort(port: number): PortLease;
-  /** The last lines of a file, what follows them without a newline, and the offset in bytes behind the last newline. */
-  tail(path: string, count: number): Promise<{ lines: string[]; unfinished: string | null; end: number }>;
-  /** Each whole line from an offset on, as it comes, until the signal. */
-  follow(
-    path: string,
-    options: { from: number; signal: AbortSignal; onLine(text: string): void },
-  ): Promise<void>;
-  lastLines(output: LaunchSpec["output"], count: number): Promise<string[]>;
   isolation: Isolation;
   /** The user that instances of an app really run as, given the one that it owns. */
   effectiveUser(user: AppUser | null): AppUser | null;
@@ -76,6 +68,29 @@ export type EndedInstance = FoundInstance & {
   /** ISO 8601; null when it is not known. */
   endedAt: string | null;
   leftBehind: RunningInstance | null;
+};
+
+export type LogRequest = {
+  app: string;
+  /** How many earlier lines. */
+  lines: number;
+  processType?: string | undefined;
+  /** To follow on from: the cursors of lines that have been seen, instead of earlier lines. */
+  after?: readonly string[];
+};
+
+/** What the instances wrote. */
+export type Logs = {
+  /** The files for the output of a new instance. `file` is unique among all instances of the app. */
+  outputOf(app: string, file: string): LaunchSpec["output"];
+  /** The last lines of all instances, in the order of time. */
+  recent(request: LogRequest): Promise<LogLine[]>;
+  /** Earlier lines, then every line that comes, of instances that start later too, until the signal. */
+  follow(request: LogRequest, onLine: (line: LogLine) => void, signal: AbortSignal): Promise<void>;
+  /** Standard output's, then standard error's. */
+  lastLines(output: LaunchSpec["output"], count: number): Promise<string[]>;
+  /** Removes the output of instances that ended long ago. */
+  sweep(app: string, living: Iterable<LaunchSpec["output"]>): Promise<void>;
 };
 
 /** The proxy workers, as one. */

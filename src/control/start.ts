@@ -1,4 +1,3 @@
-import { join } from "node:path";
 import type { App } from "../app/app.ts";
 import type { LaunchSpec } from "../app/instance.ts";
 import type { Release } from "../app/release.ts";
@@ -79,10 +78,8 @@ function specify(
   start: LaunchSpec["start"],
   lease: PortLease | null,
 ): LaunchSpec {
-  const { home } = controller.config;
   const file = `${id}.v${release.number}.${controller.stamps.next()}`;
   const key = `${app.name}.${file}`;
-  const logs = join(home, "apps", app.name, "logs");
   return {
     app: app.name,
     key,
@@ -94,7 +91,7 @@ function specify(
     env: release.plan.env,
     user: controller.runner.effectiveUser(app.user),
     runDirectory: runDirectoryOf(controller, key),
-    output: { stdout: join(logs, `${file}.out.log`), stderr: join(logs, `${file}.err.log`) },
+    output: controller.logs.outputOf(app.name, file),
   };
 }
 
@@ -134,7 +131,7 @@ async function withLastWords(
 
 /** The last lines of an instance's output, as many as an error carries. */
 export function lastWords(controller: Controller, { output }: Instance): Promise<string[]> {
-  return controller.runner.lastLines(output, 20);
+  return controller.logs.lastLines(output, 20);
 }
 
 /** Ends an instance that never served; its port is free when this resolves. */

@@ -29,7 +29,8 @@ export async function removeApp(
     const removed = ["its processes", "its hostnames", "its releases"];
     const logs = join(controller.config.home, "apps", name);
     if (!data) return removed;
-    await rm(logs, { recursive: true, force: true });
+    // Again, since the log keeper may have written there at this very moment.
+    await rm(logs, { recursive: true, force: true, maxRetries: 5 });
     return [...removed, "its logs"];
   });
 }

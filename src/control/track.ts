@@ -2,7 +2,6 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Controller } from "./controller.ts";
 import type { Instance } from "./instance.ts";
-import { sweepLogs } from "./logs.ts";
 
 export const runDirectoryOf = (controller: Controller, key: string): string =>
   join(controller.config.home, "run", "instances", key);
@@ -22,7 +21,10 @@ export function track(controller: Controller, app: string, instance: Instance): 
 async function tidyUp(controller: Controller, app: string, instance: Instance): Promise<void> {
   try {
     await rm(runDirectoryOf(controller, instance.key), { recursive: true, force: true });
-    await sweepLogs(controller, app);
+    await controller.logs.sweep(
+      app,
+      [...controller.runtime(app).living].map(({ output }) => output),
+    );
   } catch (error) {
     controller.log.warn(
       { app, instance: instance.id, error: (error as Error).message },

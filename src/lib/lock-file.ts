@@ -27,7 +27,7 @@ export async function takeLock(path: string): Promise<AsyncDisposable> {
   await writeFile(mine, JSON.stringify(me), { mode: 0o600 });
   try {
     while (!(await claim(mine, path))) {
-      const holder = await readHolder(path);
+      const holder = await lockHolder(path);
       // The same pid and start time: this very process, before it replaced itself by execve.
       if (holder && holder.pid !== me.pid && isAlive(holder)) throw new LockedError(path, holder.pid);
       await rm(path, { force: true });
@@ -48,7 +48,8 @@ async function claim(mine: string, path: string): Promise<boolean> {
   }
 }
 
-async function readHolder(path: string): Promise<ProcessIdentity | null> {
+/** Who took a lock, whether it still lives or not; null when nobody did. */
+export async function lockHolder(path: string): Promise<ProcessIdentity | null> {
   try {
     return Holder.parse(JSON.parse(await readFile(path, "utf8")));
   } catch {

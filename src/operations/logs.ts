@@ -1,7 +1,6 @@
 import { z } from "zod";
 import { AppName } from "../app/app.ts";
 import { LogLine } from "../app/reports.ts";
-import { followLines, recentLines } from "../control/logs.ts";
 import { MaestroError } from "../errors.ts";
 import { operation } from "./operation.ts";
 
@@ -14,14 +13,19 @@ export const logsOperation = operation({
     lines: z.int().min(0).max(100_000).default(100),
     follow: z.boolean().default(false),
     process: z.string().optional(),
+    /** With follow, the `cursor` of the last line that was seen of each log: goes on behind them, without earlier lines. */
+    after: z
+      .array(z.string().regex(/^[^/]{1,200}:\d{1,15}$/, "a cursor is what a line said of itself"))
+      .max(1000)
+      .optional(),
   }),
   output: z.object({ lines: z.array(LogLine) }),
-  handle: async ({ controller }, { app, lines, follow, process: processType }, { onLine, signal }) => {
+  handle: async ({ controller }, { app, lines, follow, process: processType, after }, { onLine, signal }) => {
     controller.registry.get(app);
-    const request = { app, lines, processType };
-    if (!follow) return { lines: await recentLines(controller, request) };
+    const request = { app, lines, processType, ...(after ? { after } : {}) };
+    if (!follow) return { lines: await controller.logs.recent(request) };
     if (!onLine) throw new MaestroError("BAD_INPUT", "to follow, logs needs a function onLine in its input");
-    await followLines(controller, request, onLine, signal);
+    await controller.logs.follow(request, onLine, signal);
     return { lines: [] };
   },
 });

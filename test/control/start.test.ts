@@ -13,6 +13,7 @@ import { startInstance } from "../../src/control/start.ts";
 import { MaestroError } from "../../src/errors.ts";
 import { silentLog } from "../../src/lib/log.ts";
 import { Stamps } from "../../src/lib/stamp.ts";
+import { AppLogs } from "../../src/logs/app-logs.ts";
 
 /** The declared port of Apprunner: what each launch does is said in advance, and what was asked for is noted. */
 class ScriptedRunner implements Runner {
@@ -22,12 +23,12 @@ class ScriptedRunner implements Runner {
   readonly released: number[] = [];
   #nextPort = 20_001;
   readonly #script: (MaestroError | null)[];
-  readonly #words: string[];
+  readonly words: string[];
   readonly #ends = new Map<string, (exit: Exit) => void>();
 
   constructor(script: (MaestroError | null)[], words: string[]) {
     this.#script = script;
-    this.#words = words;
+    this.words = words;
   }
 
   async launch(spec: LaunchSpec) {
@@ -59,9 +60,6 @@ class ScriptedRunner implements Runner {
   }
 
   adopt = async () => null;
-  tail = async () => ({ lines: [], unfinished: null, end: 0 });
-  follow = async () => {};
-  lastLines = async () => this.#words;
   effectiveUser = () => null;
 }
 
@@ -92,7 +90,9 @@ afterEach(async () => {
   await rm(home, { recursive: true, force: true });
 });
 
-async function startWith(runner: Runner) {
+async function startWith(runner: ScriptedRunner) {
+  const logs = new AppLogs(home);
+  logs.lastLines = async () => runner.words;
   const registry = await Registry.open(home, "localhost");
   const stamps = new Stamps();
   const controller = new Controller({
@@ -105,6 +105,7 @@ async function startWith(runner: Runner) {
     // An instance is started without a look at these but for the directory of its release.
     releases: { directory: () => "/release" } as unknown as Releases,
     traffic: {} as Traffic,
+    logs,
     httpPort: 8000,
   });
   const app = await registry.create("blog", false);

@@ -1,16 +1,16 @@
 import { randomBytes } from "node:crypto";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import type { AppUser } from "../../src/app/app.ts";
 import type { LaunchSpec, ReadyQuestion, RunningInstance } from "../../src/app/instance.ts";
 import type { Runtime } from "../../src/apprunner/chain.ts";
 import { launch } from "../../src/apprunner/launch.ts";
-import { follow } from "../../src/apprunner/logs.ts";
 import { PortAllocator } from "../../src/apprunner/ports.ts";
 import type { KnownInstance } from "../../src/apprunner/run-files.ts";
 import { stop } from "../../src/apprunner/stop.ts";
 import { readProcess } from "../../src/lib/processes.ts";
+import { follow } from "../../src/logs/follow.ts";
 
 export const fixtures = resolve(import.meta.dirname, "../fixtures/apps");
 export const isRoot = process.getuid?.() === 0;
@@ -90,12 +90,15 @@ export function question(
 export async function lineIn(path: string, pattern: RegExp): Promise<string> {
   const found = new AbortController();
   let match = "";
-  const onLine = (line: string) => {
-    if (found.signal.aborted || !pattern.test(line)) return;
-    match = line;
-    found.abort();
-  };
-  await follow(path, { from: 0, signal: found.signal, onLine });
+  await follow(dirname(path), {
+    from: (name) => (name === basename(path) ? 0 : null),
+    signal: found.signal,
+    onLine(_, { text }) {
+      if (found.signal.aborted || !pattern.test(text)) return;
+      match = text;
+      found.abort();
+    },
+  });
   return match;
 }
 

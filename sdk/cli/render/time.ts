@@ -21,3 +21,20 @@ export function ago(iso: string, now: number): string {
   const unit = units.find(({ until }) => passed < until) ?? units[3];
   return `${Math.floor(passed / unit.ms)} ${unit.name} ago`;
 }
+
+/**
+ * A time of ISO 8601 as the reader's clock shows it: "11:57:01", with the date before it when that is not today's.
+ * What is no time is shown as it is.
+ */
+export function clock(iso: string, now: number): string {
+  const time = new Date(iso);
+  if (Number.isNaN(time.getTime())) return iso;
+  const [date, today] = [time, new Date(now)].map(localDate);
+  const clockTime = [time.getHours(), time.getMinutes(), time.getSeconds()].map(twoDigits).join(":");
+  return date === today ? clockTime : `${date} ${clockTime}`;
+}
+
+const localDate = (time: Date) =>
+  [time.getFullYear(), time.getMonth() + 1, time.getDate()].map(twoDigits).join("-");
+
+const twoDigits = (number: number) => String(number).padStart(2, "0");

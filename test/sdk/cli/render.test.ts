@@ -174,11 +174,14 @@ describe("log lines", () => {
     release: 3,
     stream: "stdout",
     text: "hi\u001b[31m\u202e there\r",
-    at: "2026-11-20T11:57:01Z",
+    at: new Date(2026, 10, 20, 11, 57, 1).toISOString(),
   };
 
-  it("stand behind their time, release and instance", () => {
-    expect(renderLogLine({ ...line, text: "hello" }, plain)).toBe("11:57:01 v3 web.1  hello\n");
+  it("stand behind the reader's local time, release and instance", () => {
+    const today = { ...plain, now: new Date(2026, 10, 20, 23, 59).getTime() };
+    expect(renderLogLine({ ...line, text: "hello" }, today)).toBe("11:57:01 v3 web.1  hello\n");
+    const tomorrow = { ...plain, now: new Date(2026, 10, 21).getTime() };
+    expect(renderLogLine({ ...line, text: "hello" }, tomorrow)).toBe("2026-11-20 11:57:01 v3 web.1  hello\n");
     const { at: _, ...earlier } = { ...line, text: "tab\tkept", stream: "stderr" as const };
     expect(renderLogLine(earlier, plain)).toBe("v3 web.1! tab\tkept\n");
   });

@@ -2,7 +2,9 @@ import { appendFile, mkdtemp, rename, rm, truncate, writeFile } from "node:fs/pr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { follow, lastLines, tail } from "../../src/apprunner/logs.ts";
+import { follow } from "../../src/logs/follow.ts";
+import type { Line } from "../../src/logs/lines.ts";
+import { lastLines, tail as tailOf } from "../../src/logs/tail.ts";
 
 let directory: string;
 let log: string;
@@ -11,6 +13,12 @@ beforeEach(async () => {
   log = join(directory, "out.log");
 });
 afterEach(() => rm(directory, { recursive: true }));
+
+/** The texts of a tail. */
+async function tail(path: string, count: number) {
+  const { lines, unfinished, end } = await tailOf(path, count);
+  return { lines: lines.map(({ text }) => text), unfinished: unfinished?.text ?? null, end };
+}
 
 const numbered = (from: number, to: number) =>
   Array.from({ length: to - from + 1 }, (_, index) => `line ${from + index}`);
@@ -54,6 +62,15 @@ describe("the tail of a log", () => {
     expect(lines[0]?.length).toBeLessThanOrEqual(65_536);
   });
 
+  it("knows where its lines end", async () => {
+    await writeFile(log, "one\ntwo\r\nrest");
+    expect(await tailOf(log, 1)).toEqual({
+      lines: [{ text: "two", end: 9 }],
+      unfinished: { text: "rest", end: 13 },
+      end: 9,
+    });
+  });
+
   it("does not show the hole that rotation in place leaves at the beginning", async () => {
     await writeFile(log, `${"\0".repeat(8192)}half a line\nwhole\n`);
     expect((await tail(log, 5)).lines).toEqual(["half a line", "whole"]);
@@ -76,12 +93,17 @@ describe("following a log", () => {
     const stop = new AbortController();
     const lines: string[] = [];
     let changed = Promise.withResolvers<void>();
-    const onLine = (line: string) => {
-      lines.push(line);
+    const onLine = (name: string, { text }: Line) => {
+      expect(name).toBe("out.log");
+      lines.push(text);
       changed.resolve();
       changed = Promise.withResolvers();
     };
-    const ended = follow(log, { from, signal: stop.signal, onLine });
+    const ended = follow(directory, {
+      from: (name) => (name === "out.log" ? from : null),
+      signal: stop.signal,
+      onLine,
+    });
     const until = async (count: number) => {
       while (lines.length < count) await changed.promise;
       return lines;
@@ -153,8 +175,7 @@ describe("following a log", () => {
 
   it("ends when its signal aborts, and at once when it already has", async () => {
     await expect(collect().end()).resolves.toBeUndefined();
-    await expect(
-      follow(log, { from: 0, signal: AbortSignal.abort(), onLine: () => {} }),
-    ).resolves.toBeUndefined();
+    const options = { from: () => 0, onLine: () => {}, signal: AbortSignal.abort() };
+    await expect(follow(directory, options)).resolves.toBeUndefined();
   });
 });

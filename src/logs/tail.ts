@@ -1,58 +1,53 @@
-import { type FileHandle, open } from "node:fs/promises";
-import { isSystemError } from "../errors.ts";
-import { LineSplitter, toText } from "./lines.ts";
-
-export { type FollowOptions, follow } from "./follow.ts";
+import { type Line, LineSplitter, toText } from "./lines.ts";
+import { LogFile } from "./log-file.ts";
 
 export type Tail = {
   /** The last complete lines, oldest first. */
-  lines: string[];
+  lines: Line[];
   /** What was written since the last newline; null when that is nothing. */
-  unfinished: string | null;
+  unfinished: Line | null;
   /** The offset behind the last newline: where `follow` goes on without a gap. */
   end: number;
 };
 
-const blockBytes = 64 * 1024;
+const firstBytes = 64 * 1024;
 /** No more than this is read back: a file without newlines must not be read whole. */
-const mostBytes = 4 * 1024 * 1024;
+const mostBytes = 16 * 1024 * 1024;
+const newline = 0x0a;
 
 /** The last lines of a log, read from its end. Empty when there is no such file. */
 export async function tail(path: string, count: number): Promise<Tail> {
-  let file: FileHandle;
-  try {
-    file = await open(path, "r");
-  } catch (error) {
-    if (isSystemError(error, "ENOENT")) return { lines: [], unfinished: null, end: 0 };
-    throw error;
-  }
-  await using log = file;
+  const found = await LogFile.open(path);
+  if (found === null) return { lines: [], unfinished: null, end: 0 };
+  await using log = found;
   const { size } = await log.stat();
   const bytes = await readBack(log, size, count);
   const behindLast = bytes.lastIndexOf(newline) + 1;
   const rest = bytes.subarray(behindLast);
-  const lines: string[] = [];
-  new LineSplitter((line) => lines.push(line)).push(bytes.subarray(0, behindLast));
+  const lines: Line[] = [];
+  const splitter = new LineSplitter((line) => lines.push(line));
+  splitter.push({ offset: size - bytes.length, bytes: bytes.subarray(0, behindLast) });
   return {
     lines: count > 0 ? lines.slice(-count) : [],
-    unfinished: rest.length > 0 ? toText(rest) : null,
+    unfinished: rest.length > 0 ? { text: toText(rest), end: size } : null,
     end: size - rest.length,
   };
 }
 
-const newline = 0x0a;
-
-/** The end of a file that holds `count` lines and what follows them: begins after a newline, or where the file does. */
-async function readBack(log: FileHandle, size: number, count: number): Promise<Buffer> {
+/** The end of a log that holds `count` lines and what follows them: begins after a newline, or where the log does. */
+async function readBack(log: LogFile, size: number, count: number): Promise<Buffer> {
   let bytes: Buffer = Buffer.alloc(0);
-  let from = size;
-  while (from > 0 && bytes.length < mostBytes) {
-    const block = Buffer.alloc(Math.min(blockBytes, from));
-    from -= block.length;
-    const { bytesRead } = await log.read(block, 0, block.length, from);
-    bytes = Buffer.concat([block.subarray(0, bytesRead), bytes]);
+  for (let from = size; from > 0 && bytes.length < mostBytes; ) {
+    const length = Math.min(Math.max(firstBytes, bytes.length), from);
+    const { pieces } = await log.read(from - length, length);
+    const last = pieces.at(-1);
+    // Shortened meanwhile, or older than what is kept: there is nothing more in front of these bytes.
+    if (!last || last.offset + last.bytes.length !== from) return bytes;
+    bytes = Buffer.concat([last.bytes, bytes]);
     const start = startOfLast(bytes, count);
     if (start !== null) return bytes.subarray(start);
+    if (last.bytes.length < length) return bytes;
+    from -= length;
   }
   return bytes;
 }
@@ -69,5 +64,6 @@ export async function lastLines(paths: readonly string[], count: number): Promis
   const tails = await Promise.all(paths.map((path) => tail(path, count)));
   return tails
     .flatMap(({ lines, unfinished }) => (unfinished === null ? lines : [...lines, unfinished].slice(-count)))
-    .slice(-count);
+    .slice(-count)
+    .map(({ text }) => text);
 }
