@@ -26,7 +26,7 @@ export class GeneralPath {
   async forward(visit: Visit): Promise<void> {
     const { passages, isTrusted } = this.#options;
     const { request, response, head } = visit;
-    const taken = passages.take(head.host, () => clientLeaves(response));
+    const taken = passages.take(head.host, () => clientLeaves(response), isRepeatable(visit));
     const passage = taken instanceof Promise ? await taken : taken;
     request.headers = requestHeaders(request, head, isTrusted); // What http-proxy makes the request of.
     new Exchange(visit, this.#options, this.#proxy).begin(passage);
@@ -44,6 +44,11 @@ function createProxy(): HttpProxy {
 }
 
 const safeMethods = new Set(["GET", "HEAD", "OPTIONS", "TRACE"]);
+
+/** Whether it may be sent once more when nobody knows what became of it. */
+function isRepeatable({ request, head }: Visit): boolean {
+  return !head.hasBody && safeMethods.has(request.method ?? "");
+}
 
 /** The address comes with the passage: http-proxy only wants to see one. */
 const target = { host: "127.0.0.1", port: 1 };
@@ -139,14 +144,12 @@ class Exchange {
 
   /** A kept connection may have been closed by the app while this request was on its way: nobody has seen it. */
   #mayRetry(): boolean {
-    const { request, head } = this.#visit;
     const socket = this.#outgoing?.socket;
     return (
       !this.#retried &&
       this.#outgoing?.reusedSocket === true &&
       socket?.bytesRead === this.#bytesBefore &&
-      !head.hasBody &&
-      safeMethods.has(request.method ?? "")
+      isRepeatable(this.#visit)
     );
   }
 

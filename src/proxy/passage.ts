@@ -1,5 +1,6 @@
 import type { ClientRequest } from "node:http";
 import type { Socket } from "node:net";
+import { setImmediate as endOfTurn } from "node:timers/promises";
 import { isSystemError } from "../errors.ts";
 import type { Holding } from "./hold.ts";
 import type { Lease, LeaseKind, Leases } from "./lease.ts";
@@ -36,11 +37,24 @@ export class Passages {
   /**
    * For a request: at once over an idle connection where there is one, else as `open`. An idle connection has to be
    * used before anything else runs. Throws a `Refusal` for a host that is unknown or away.
+   *
+   * One that is not repeatable could not be sent again if the connection turned out closed: it looks twice.
    */
-  take(host: string, client: () => AbortSignal): Passage | Promise<Passage> {
+  take(host: string, client: () => AbortSignal, repeatable: boolean): Passage | Promise<Passage> {
     const lease = this.#options.leases.claim(this.#find(host), "request");
-    if (lease && this.#options.upstreams.to(lease.upstream).hasIdle) return { lease };
-    return this.open(host, "request", client(), lease);
+    if (!lease || !this.#hasIdle(lease)) return this.open(host, "request", client(), lease);
+    return repeatable ? { lease } : this.#lookTwice(host, client(), lease);
+  }
+
+  /** By then everything has been read that had come when this was called: an end of the connection, too. */
+  async #lookTwice(host: string, client: AbortSignal, lease: Lease): Promise<Passage> {
+    await endOfTurn(); // What is read in this turn of the event loop was asked for before.
+    await endOfTurn();
+    return !client.aborted && this.#hasIdle(lease) ? { lease } : this.open(host, "request", client, lease);
+  }
+
+  #hasIdle({ upstream }: Lease): boolean {
+    return this.#options.upstreams.to(upstream).hasIdle;
   }
 
   /**

@@ -78,7 +78,7 @@ async function twentyRestarts(app: string, directory: string): Promise<void> {
   const host = `${app}.test`;
   await maestro.deploy(app, directory, version("v0"));
   await using load = disposable(
-    new Load(maestro.httpPort, host, { "keep-alive": 2, close: 1, slow: 3, upload: 1 }),
+    new Load(maestro.httpPort, host, { clients: { "keep-alive": 2, close: 1, slow: 3, upload: 1 } }),
   );
   for (let count = 1; count <= 20; count += 1) {
     await load.more(20);

@@ -3,7 +3,8 @@ import { once } from "node:events";
 import { request as httpRequest, type IncomingMessage, type ServerResponse } from "node:http";
 import { connect, createServer, type Socket } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { deadUpstream, RawClient, send, TestUpstream, TestWorker } from "../support/proxy.ts";
+import { freeze } from "../support/chaos-processes.ts";
+import { deadUpstream, RawClient, send, TestUpstream, TestWorker, textOf } from "../support/proxy.ts";
 
 type Listener = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -392,6 +393,24 @@ describe("a connection that is kept to the app", () => {
     await send(worker.port, "stale.test");
     expect((await send(worker.port, "stale.test", { method: "POST", body: "x" })).status).toBe(502);
     expect(seen).toEqual(["GET", "POST"]);
+  });
+
+  it("and was closed by the app just now is not used for a request that could not be sent again", async () => {
+    await using old = await TestUpstream.start("quick");
+    await worker.route("quick", [old]);
+    const client = new RawClient(worker.port).write("GET / HTTP/1.1\r\nHost: quick.test\r\n\r\n");
+    await client.until("quick");
+    await worker.control.ask("drain", { instance: "quick", requestsMs: 9000, streamsMs: 0 });
+    const pid = worker.process.pid ?? expect.fail("no worker");
+    freeze(pid); // It learns of the request and of the end at once, and of the request first.
+    client.write("POST / HTTP/1.1\r\nHost: quick.test\r\nContent-Length: 4\r\n\r\nbody");
+    await old.end();
+    await using next = await TestUpstream.start("next", async (request, response) => {
+      response.end(`next got ${await textOf(request)}`);
+    });
+    process.kill(pid, "SIGCONT");
+    await worker.route("quick", [next]);
+    expect(await client.until("next got body")).toMatch(/^HTTP\/1\.1 200 OK/);
   });
 
   it("is closed when its instance leaves the routes", async () => {
