@@ -1,30 +1,30 @@
-import { fork } from "node:child_process";
 import { open } from "node:fs/promises";
 import { MaestroError } from "../errors.ts";
+import { spawnOrphan } from "../lib/orphan.ts";
 import { WorkerReady, type WorkerSettings } from "../protocol/worker.ts";
 
 /**
  * Starts the first worker, which listens itself; resolves when it does. Its output goes to a file, never into a
- * pipe of this process, so that it can outlive it. Throws `BAD_INPUT` when an address cannot be had.
+ * pipe of this process, so that it can outlive it. `handed`: descriptors of sockets that listen already; it takes those
+ * that fit. Throws `BAD_INPUT` when an address cannot be had.
  */
-export async function forkWorker(entry: string, settings: WorkerSettings, outputFile: string): Promise<void> {
+export async function forkWorker(
+  entry: string,
+  settings: WorkerSettings,
+  { outputFile, handed }: { outputFile: string; handed: readonly number[] },
+): Promise<void> {
   await using output = await open(outputFile, "a", 0o600);
-  const worker = fork(entry, [JSON.stringify(settings)], {
-    detached: true,
-    env: { PATH: process.env["PATH"] },
-    execArgv: ["--disable-warning=ExperimentalWarning"],
-    stdio: ["ignore", output.fd, output.fd, "ipc"],
+  const node = ["--disable-warning=ExperimentalWarning", entry];
+  const words = [...(handed.length > 0 ? ["--handed", String(handed.length)] : []), JSON.stringify(settings)];
+  const worker = spawnOrphan(process.execPath, [...node, ...words], {
+    env: { PATH: process.env["PATH"], NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"] },
+    stdio: ["ignore", output.fd, output.fd, "ipc", ...handed],
   });
   const { promise, resolve, reject } = Promise.withResolvers<WorkerReady>();
   worker.once("message", (message) => resolve(WorkerReady.parse(message)));
   worker.once("error", reject);
-  worker.once("exit", (code, signal) => {
-    reject(
-      new MaestroError(
-        "INTERNAL",
-        `a proxy worker ended at its start (${signal ?? code}); see ${outputFile}`,
-      ),
-    );
+  worker.once("disconnect", () => {
+    reject(new MaestroError("INTERNAL", `a proxy worker ended at its start; see ${outputFile}`));
   });
   try {
     const answer = await promise;

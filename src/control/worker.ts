@@ -3,7 +3,13 @@ import type { z } from "zod";
 import { isSystemError } from "../errors.ts";
 import { type Channel, connectChannel } from "../lib/channel.ts";
 import type { Log } from "../lib/log.ts";
-import { type DrainLimits, type ExchangeName, exchanges } from "../protocol/worker.ts";
+import {
+  type DrainLimits,
+  type ExchangeName,
+  exchanges,
+  siblingMs,
+  type WorkerStatus,
+} from "../protocol/worker.ts";
 
 type Ask<N extends ExchangeName> = z.input<(typeof exchanges)[N]["ask"]>;
 type Answer<N extends ExchangeName> = z.output<(typeof exchanges)[N]["answer"]>;
@@ -14,13 +20,25 @@ const answerMs = 10_000;
 /** One proxy worker, as the controller knows it: a process behind a channel. */
 export class Worker {
   readonly pid: number;
+  /** The socket on which it answers. */
+  readonly path: string;
+  /** As it was when it was found. */
+  readonly found: WorkerStatus;
   /** Whether an earlier controller started it. */
   readonly isAdopted: boolean;
   readonly #channel: Channel<typeof exchanges>;
   readonly #log: Log;
 
-  private constructor(pid: number, channel: Channel<typeof exchanges>, isAdopted: boolean, log: Log) {
-    this.pid = pid;
+  private constructor(
+    path: string,
+    found: WorkerStatus,
+    channel: Channel<typeof exchanges>,
+    isAdopted: boolean,
+    log: Log,
+  ) {
+    this.path = path;
+    this.found = found;
+    this.pid = found.pid;
     this.isAdopted = isAdopted;
     this.#channel = channel;
     this.#log = log;
@@ -31,8 +49,7 @@ export class Worker {
     const channel = await connectChannel(path, exchanges);
     const deadline = setTimeout(() => channel.close(), answerMs);
     try {
-      const { pid } = await channel.ask("status", {});
-      return new Worker(pid, channel, isAdopted, log);
+      return new Worker(path, await channel.ask("status", {}), channel, isAdopted, log);
     } finally {
       clearTimeout(deadline);
     }
@@ -44,7 +61,7 @@ export class Worker {
   }
 
   /** One that is stuck is ended, and the question with it. */
-  async ask<N extends ExchangeName>(name: N, input: Ask<N>, withinMs = answerMs): Promise<Answer<N>> {
+  async ask<N extends ExchangeName>(name: N, input: Ask<N>, withinMs = limitOf(name)): Promise<Answer<N>> {
     const deadline = setTimeout(() => this.#kill(), withinMs);
     try {
       return await this.#channel.ask(name, input);
@@ -85,5 +102,9 @@ export class Worker {
     }
   }
 }
+
+/** What waits for a process that starts is given the time for that. */
+const limitOf = (name: ExchangeName) =>
+  name === "sibling" || name === "table" ? siblingMs + answerMs : answerMs;
 
 const longest = ({ requestsMs, streamsMs }: DrainLimits) => Math.max(requestsMs, streamsMs);

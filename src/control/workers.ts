@@ -1,8 +1,6 @@
-import { mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { isDeepStrictEqual } from "node:util";
-import { writeAtomic } from "../lib/atomic-file.ts";
 import { backoff } from "../lib/backoff.ts";
 import type { Log } from "../lib/log.ts";
 import { Serializer } from "../lib/serialize.ts";
@@ -17,19 +15,18 @@ import type {
 import type { Traffic } from "./ports.ts";
 import { Worker } from "./worker.ts";
 import { forkWorker } from "./worker-process.ts";
+import { judge, type WorkerProgram } from "./worker-program.ts";
+import { WorkerSet } from "./worker-set.ts";
 
 export type WorkersOptions = {
-  /** <home>/run/workers: sockets, the settings in force, the workers' output. */
+  /** <home>/run/workers: sockets, the workers' output. */
   directory: string;
-  /** The program of a worker. */
-  entry: string;
-  settings: Omit<WorkerSettings, "control">;
-  count: number;
+  program: WorkerProgram;
+  /** Descriptors of listening sockets that a service manager handed to this process; the first worker gets them. */
+  handed: readonly number[];
   log: Log;
 };
 
-/** What is under way at a worker that is not needed any more has this long. */
-const patience: DrainLimits = { requestsMs: 30_000, streamsMs: 10_000 };
 const atOnce: DrainLimits = { requestsMs: 0, streamsMs: 0 };
 
 /**
@@ -37,32 +34,46 @@ const atOnce: DrainLimits = { requestsMs: 0, streamsMs: 0 };
  * one that dies is replaced by a sibling of another, which is handed the sockets.
  */
 export class Workers implements Traffic {
-  readonly #options: WorkersOptions;
-  readonly #workers = new Set<Worker>();
-  /** Those that accept no more, and still answer on the connections that they have: by the same routes. */
-  readonly #leaving = new Set<Worker>();
+  readonly #directory: string;
+  readonly #log: Log;
+  readonly #handed: readonly number[];
+  #program: WorkerProgram;
+  readonly #set: WorkerSet;
   readonly #routes = new Map<string, AppRoute>();
   /** Changes of routes and joining workers come one after the other, so that no worker misses a change. */
   readonly #turns = new Serializer<"routes" | "members">();
+  readonly #stranded = Promise.withResolvers<void>();
   #routesKnown = false;
   #ending = false;
+  /** How many ran already when this controller came. */
+  found = 0;
   #serial = 0;
 
-  private constructor(options: WorkersOptions) {
-    this.#options = options;
+  private constructor({ directory, handed, log, program }: WorkersOptions) {
+    this.#directory = directory;
+    this.#log = log;
+    this.#handed = handed;
+    this.#program = program;
+    this.#set = new WorkerSet(log);
   }
 
   static async start(options: WorkersOptions): Promise<Workers> {
     await mkdir(options.directory, { recursive: true, mode: 0o700 });
     const workers = new Workers(options);
     try {
-      await workers.#takeOver();
+      const outdated = await workers.#takeOver();
       await workers.#turns.run("members", () => workers.#fill());
+      if (outdated.length > 0) void workers.#renewLater(outdated);
       return workers;
     } catch (error) {
       await workers.giveUp();
       throw error;
     }
+  }
+
+  /** Resolves when none is left, and a new one does not come up. */
+  get stranded(): Promise<void> {
+    return this.#stranded.promise;
   }
 
   async apply(change: RoutesChange): Promise<void> {
@@ -71,80 +82,81 @@ export class Workers implements Traffic {
       for (const app of change.remove) this.#routes.delete(app);
       for (const route of change.put) this.#routes.set(route.app, route);
       this.#routesKnown = true;
-      await Promise.all(this.#all().map((worker) => this.#confirm(worker, change)));
+      await this.#set.route(change);
     });
   }
 
-  async drain(instance: string, limits: DrainLimits): Promise<InFlight> {
-    const answers = await Promise.allSettled(this.#all().map((worker) => worker.drain(instance, limits)));
-    const left = { requests: 0, streams: 0 };
-    for (const answer of answers) {
-      // A worker that died meanwhile took what was under way with it: nothing is left there.
-      if (answer.status === "rejected") continue;
-      left.requests += answer.value.requests;
-      left.streams += answer.value.streams;
-    }
-    return left;
+  drain(instance: string, limits: DrainLimits): Promise<InFlight> {
+    return this.#set.drain(instance, limits);
   }
 
-  async status(): Promise<WorkerStatus[]> {
-    const answers = await Promise.allSettled([...this.#workers].map((worker) => worker.ask("status", {})));
-    return answers.flatMap((answer) => (answer.status === "fulfilled" ? [answer.value] : []));
+  status(): Promise<WorkerStatus[]> {
+    return this.#set.status();
+  }
+
+  /**
+   * Replaces every worker by one of another program, one after the other: the new one accepts before the old one stops.
+   * Rejects when one does not come up; those that had not been replaced then go on.
+   */
+  async roll(program: WorkerProgram): Promise<void> {
+    await this.#turns.run("members", async () => {
+      const before = this.#program;
+      this.#program = program;
+      try {
+        await this.#renew(this.#set.members);
+      } catch (error) {
+        this.#program = before;
+        throw error;
+      }
+    });
   }
 
   /** After a start that failed: those that carried traffic before go on, those that it started end. */
   async giveUp(): Promise<void> {
     this.#ending = true;
     await Promise.allSettled(
-      [...this.#workers].map((worker) => (worker.isAdopted ? worker.disconnect() : worker.dismiss(atOnce))),
+      this.#set.all.map((worker) => (worker.isAdopted ? worker.disconnect() : worker.dismiss(atOnce))),
     );
   }
 
   /** Ends the workers, once what is under way has finished or the limits have passed. May be called again, to hurry. */
   async end(limits: DrainLimits): Promise<void> {
     this.#ending = true;
-    await Promise.allSettled([...this.#workers].map((worker) => worker.dismiss(limits)));
+    await Promise.allSettled(this.#set.all.map((worker) => worker.dismiss(limits)));
     // One that was being started joins last, and is dismissed as it does.
     await this.#turns.run("members", async () => {});
   }
 
-  /** A worker that dies instead of confirming routes nothing any more. */
-  async #confirm(worker: Worker, change: RoutesChange): Promise<void> {
-    try {
-      await worker.ask("routes", change);
-    } catch (error) {
-      this.#options.log.warn(
-        { pid: worker.pid, error: (error as Error).message },
-        "worker.routes.unconfirmed",
-      );
+  /** Connects to the workers of an earlier controller, and answers those that are to be replaced. */
+  async #takeOver(): Promise<Worker[]> {
+    const outdated: Worker[] = [];
+    const seen = new Set<string>();
+    for (let next = await this.#nextSocket(seen); next !== undefined; next = await this.#nextSocket(seen)) {
+      seen.add(next);
+      const worker = await this.#find(join(this.#directory, next));
+      if (!worker) continue;
+      this.found += 1;
+      // Also waits for a sibling that the earlier controller had asked for: the next look finds it.
+      const { routes } = await worker.ask("table", {});
+      const verdict = judge(worker.found, this.#program);
+      if (worker.found.leaving) this.#set.keepLeaving(worker);
+      else if (verdict === "let go") await this.#set.letGo(worker);
+      else this.#adopt(worker, routes);
+      if (verdict === "replace" && !worker.found.leaving) outdated.push(worker);
     }
+    return outdated;
   }
 
-  /** Connects to the workers of an earlier controller. Those that listen elsewhere than wanted leave. */
-  async #takeOver(): Promise<void> {
-    const { directory, settings, log } = this.#options;
-    const before = await readSettings(join(directory, "settings.json"));
-    await writeAtomic(join(directory, "settings.json"), JSON.stringify(settings));
-    for (const file of await readdir(directory)) {
-      if (!file.endsWith(".sock")) continue;
-      const found = await this.#find(join(directory, file));
-      if (!found) continue;
-      if (isDeepStrictEqual(before, settings)) {
-        await this.#adopt(found);
-      } else {
-        log.info({ pid: found.pid }, "worker.dismissed");
-        await this.#letGo(found);
-      }
-    }
+  async #nextSocket(seen: ReadonlySet<string>): Promise<string | undefined> {
+    return (await readdir(this.#directory)).find((name) => name.endsWith(".sock") && !seen.has(name));
   }
 
   /** Until the first change of routes, a worker that joins gets those which the others have. */
-  async #adopt(worker: Worker): Promise<void> {
-    const { routes } = await worker.ask("table", {});
+  #adopt(worker: Worker, routes: readonly AppRoute[]): void {
     for (const route of routes) this.#routes.set(route.app, route);
     this.#routesKnown = true;
     this.#join(worker);
-    this.#options.log.info({ pid: worker.pid }, "worker.adopted");
+    this.#log.info({ pid: worker.pid }, "worker.adopted");
   }
 
   /** Null when nobody answers there: the worker has ended, or is stuck and of no use. */
@@ -152,76 +164,80 @@ export class Workers implements Traffic {
     try {
       return await this.#connect(path, true);
     } catch (error) {
-      this.#options.log.info({ path, error: (error as Error).message }, "worker.gone");
+      this.#log.info({ path, error: (error as Error).message }, "worker.gone");
       await rm(path, { force: true });
       return null;
     }
   }
 
   async #fill(): Promise<void> {
-    while (!this.#ending && this.#workers.size < this.#options.count) await this.#add();
-    const surplus = [...this.#workers].slice(this.#options.count);
-    for (const worker of surplus) await this.#letGo(worker);
+    const { count } = this.#program;
+    while (!this.#ending && this.#set.members.length < count) await this.#add();
+    for (const surplus of this.#set.members.slice(count)) await this.#set.letGo(surplus);
   }
 
-  #all(): Worker[] {
-    return [...this.#workers, ...this.#leaving];
+  async #renew(outdated: readonly Worker[]): Promise<void> {
+    for (const worker of outdated) {
+      await this.#add();
+      if (this.#set.members.includes(worker)) await this.#set.letGo(worker);
+    }
+    await this.#fill();
   }
 
-  /** Resolves when it accepts no more; it ends in its own time. */
-  async #letGo(worker: Worker): Promise<void> {
-    this.#workers.delete(worker);
-    this.#leaving.add(worker);
-    void worker.closed.then(() => this.#leaving.delete(worker));
-    await worker.ask("leave", patience);
+  /** They serve meanwhile, and go on when that fails. */
+  async #renewLater(outdated: readonly Worker[]): Promise<void> {
+    try {
+      await this.#turns.run("members", () => this.#renew(outdated));
+    } catch (error) {
+      this.#log.error({ error: (error as Error).message }, "worker.not-replaced");
+    }
   }
 
   async #add(): Promise<void> {
-    const { directory, entry, settings, log } = this.#options;
+    const { entry, settings: wanted } = this.#program;
     this.#serial += 1;
-    const control = join(directory, `${process.pid}-${Date.now().toString(36)}-${this.#serial}.sock`);
-    const elder = [...this.#workers][0];
-    if (elder) await elder.ask("sibling", { entry, settings: { ...settings, control } });
-    else await forkWorker(entry, { ...settings, control }, join(directory, "output.log"));
+    const name = `${process.pid}-${Date.now().toString(36)}-${this.#serial}.sock`;
+    const settings = { ...wanted, control: join(this.#directory, name) };
+    const [elder] = this.#set.members;
+    if (elder) await elder.ask("sibling", { entry, settings });
+    else await this.#fork(entry, settings);
     await this.#turns.run("routes", async () => {
-      const worker = await this.#connect(control);
+      const worker = await this.#connect(settings.control);
       // Without routes it lets its connections wait, which is better than to know no hostname.
       const all = { replace: true, put: [...this.#routes.values()], remove: [] };
       if (this.#routesKnown) await worker.ask("routes", all);
       this.#join(worker);
-      log.info({ pid: worker.pid }, "worker.started");
+      this.#log.info({ pid: worker.pid }, "worker.started");
       if (this.#ending) await worker.dismiss(atOnce);
     });
   }
 
+  async #fork(entry: string, settings: WorkerSettings): Promise<void> {
+    const outputFile = join(this.#directory, "output.log");
+    await forkWorker(entry, settings, { outputFile, handed: this.#handed });
+  }
+
   #connect(path: string, isAdopted = false): Promise<Worker> {
-    return Worker.connect(path, { isAdopted, log: this.#options.log });
+    return Worker.connect(path, { isAdopted, log: this.#log });
   }
 
   #join(worker: Worker): void {
-    this.#workers.add(worker);
-    void worker.closed.then(() => this.#replace(worker));
+    this.#set.join(worker, () => void this.#replace(worker));
   }
 
   async #replace(worker: Worker): Promise<void> {
-    if (!this.#workers.delete(worker) || this.#ending) return;
-    this.#options.log.warn({ pid: worker.pid }, "worker.died");
+    if (this.#ending) return;
+    this.#log.warn({ pid: worker.pid }, "worker.died");
+    await rm(worker.path, { force: true }); // One that is killed leaves it behind.
     const pauses = backoff({ first: 100, most: 10_000 });
     while (!this.#ending) {
       try {
         return await this.#turns.run("members", () => this.#fill());
       } catch (error) {
-        this.#options.log.error({ error: (error as Error).message }, "worker.not-replaced");
+        this.#log.error({ error: (error as Error).message }, "worker.not-replaced");
+        if (this.#set.members.length === 0) this.#stranded.resolve();
         await pause(pauses.next());
       }
     }
-  }
-}
-
-async function readSettings(path: string): Promise<unknown> {
-  try {
-    return JSON.parse(await readFile(path, "utf8"));
-  } catch {
-    return null; // None yet, or unreadable: then no worker's settings are known to be the wanted ones.
   }
 }

@@ -44,37 +44,6 @@ export type DrainLimits = z.infer<typeof DrainLimits>;
 export const InFlight = z.object({ requests: z.int(), streams: z.int() });
 export type InFlight = z.infer<typeof InFlight>;
 
-export const WorkerStatus = z.object({
-  v: z.int(),
-  pid: z.int(),
-  addresses: z.array(z.object({ host: z.string(), port: z.int() })),
-  connections: z.int(),
-  requests: z.int(),
-  /** By instance key. */
-  inFlight: z.record(z.string(), InFlight),
-});
-export type WorkerStatus = z.infer<typeof WorkerStatus>;
-
-/** Every question and its answer. */
-export const exchanges = {
-  /** Pid, addresses, counts. */
-  status: { ask: z.object({}), answer: WorkerStatus },
-  /** Answered when the change is in force for every request that comes after. */
-  routes: { ask: RoutesChange, answer: z.object({}) },
-  /** The routes in force. */
-  table: { ask: z.object({}), answer: z.object({ routes: z.array(AppRoute) }) },
-  /** Answered when nothing is under way at the instance, or the limits have passed; with what is left. */
-  drain: { ask: DrainLimits.extend({ instance: instanceKey }), answer: InFlight },
-  /** Starts another worker from the program at `entry`, on the same listening sockets. Answered when it is ready. */
-  sibling: {
-    ask: z.object({ entry: z.string(), settings: z.unknown() }),
-    answer: z.object({ pid: z.int() }),
-  },
-  /** Stop accepting, finish what is under way within the limits, then exit. Answered at once. */
-  leave: { ask: DrainLimits, answer: z.object({}) },
-} as const;
-export type ExchangeName = keyof typeof exchanges;
-
 /** What a worker is started with: the last argument of its command line, as JSON. No secrets: it shows in `ps`. */
 export const WorkerSettings = z.object({
   /** The unix socket that it answers on. */
@@ -90,6 +59,45 @@ export const WorkerSettings = z.object({
   accessLog: z.boolean(),
 });
 export type WorkerSettings = z.infer<typeof WorkerSettings>;
+
+export const WorkerStatus = z.object({
+  v: z.int(),
+  pid: z.int(),
+  addresses: z.array(z.object({ host: z.string(), port: z.int() })),
+  connections: z.int(),
+  requests: z.int(),
+  /** By instance key. */
+  inFlight: z.record(z.string(), InFlight),
+  /** Maestro's version that it is of, and what it was started with: a controller of another version may want others. */
+  version: z.string().default(""),
+  settings: WorkerSettings.partial().default({}),
+  /** It accepts no more, and only finishes what it has. */
+  leaving: z.boolean().default(false),
+});
+export type WorkerStatus = z.infer<typeof WorkerStatus>;
+
+/** How long a sibling may take until it is ready, ms. */
+export const siblingMs = 20_000;
+
+/** Every question and its answer. */
+export const exchanges = {
+  /** Pid, addresses, counts. */
+  status: { ask: z.object({}), answer: WorkerStatus },
+  /** Answered when the change is in force for every request that comes after. */
+  routes: { ask: RoutesChange, answer: z.object({}) },
+  /** The routes in force; answered when each sibling that was asked for is there, so that whoever takes over finds it. */
+  table: { ask: z.object({}), answer: z.object({ routes: z.array(AppRoute) }) },
+  /** Answered when nothing is under way at the instance, or the limits have passed; with what is left. */
+  drain: { ask: DrainLimits.extend({ instance: instanceKey }), answer: InFlight },
+  /** Starts another worker from the program at `entry`, on the same listening sockets. Answered when it is ready. */
+  sibling: {
+    ask: z.object({ entry: z.string(), settings: z.unknown() }),
+    answer: z.object({ pid: z.int() }),
+  },
+  /** Stop accepting, finish what is under way within the limits, then exit. Answered at once. */
+  leave: { ask: DrainLimits, answer: z.object({}) },
+} as const;
+export type ExchangeName = keyof typeof exchanges;
 
 /** What a worker tells the process that forked it over the IPC channel, once, before it disconnects. */
 export const WorkerReady = z.discriminatedUnion("type", [

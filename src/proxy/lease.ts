@@ -22,6 +22,12 @@ type Instance = { requests: number; streams: number; drains: Set<Drain> };
  */
 export class Leases {
   readonly #instances = new Map<string, Instance>();
+  readonly #onEnd: () => void;
+
+  /** `onEnd` is called whenever something that was under way has ended, or turned out to be a stream. */
+  constructor(onEnd: () => void = () => {}) {
+    this.#onEnd = onEnd;
+  }
 
   /** The upstream with the least requests in flight, equals in turn; null when all of them are in `except`. */
   claim(route: Route, kind: LeaseKind, except?: ReadonlySet<string>): Lease | null {
@@ -74,6 +80,7 @@ export class Leases {
     return new Claimed(upstream, instance, kind, () => {
       if (instance.requests + instance.streams === 0) this.#instances.delete(key);
       for (const waiting of instance.drains) waiting.check();
+      this.#onEnd();
     });
   }
 }

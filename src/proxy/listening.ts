@@ -4,32 +4,62 @@ import type { WorkerSettings } from "../protocol/worker.ts";
 /** What the two ends of an IPC channel say about the listening sockets that come over it, one in each message. */
 export type SocketMessage = { type: "socket"; index: number };
 
+/** What is done with a connection. It is there before the first one can come. */
+type Accept = (socket: Socket) => void;
+
 /** A client that half-closes still wants its answer; small answers go out at once. */
 const options = { allowHalfOpen: true, noDelay: true };
 
-/** Listens on every address. Throws the system error of the first that cannot be had. */
-export async function listenOn(addresses: WorkerSettings["listen"]): Promise<Server[]> {
+/**
+ * Listens on every address: with the handed socket that has it, else with one of its own. Handed sockets of other
+ * addresses are closed. Throws the system error of the first address that cannot be had.
+ */
+export async function listenOn(
+  addresses: WorkerSettings["listen"],
+  accept: Accept,
+  handed: readonly Server[] = [],
+): Promise<Server[]> {
+  const spare = new Set(handed);
   const servers: Server[] = [];
-  for (const { host, port } of addresses) {
-    const server = createServer(options);
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const where: ListenOptions = host === undefined ? { port } : { host, port };
-    server.once("error", reject).listen({ ...where, backlog: 4096 }, resolve);
-    await promise;
-    server.off("error", reject);
-    servers.push(server);
+  for (const wanted of addresses) {
+    const fitting = [...spare].find((server) => listensAt(server, wanted));
+    if (fitting) spare.delete(fitting);
+    const { host, port } = wanted;
+    const where = { ...(host === undefined ? {} : { host }), port, backlog: 4096 };
+    servers.push(fitting ?? (await listen(where, accept)));
   }
+  for (const server of spare) server.close();
   return servers;
 }
 
+/** The sockets behind `count` descriptors that this process was started with, from the one behind the IPC channel on. */
+export async function inheritSockets(count: number, accept: Accept): Promise<Server[]> {
+  const firstFd = 4;
+  return Promise.all(Array.from({ length: count }, (_, index) => listen({ fd: firstFd + index }, accept)));
+}
+
+async function listen(where: ListenOptions & { fd?: number }, accept: Accept): Promise<Server> {
+  const server = createServer(options, accept);
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  server.once("error", reject).listen(where, resolve);
+  await promise;
+  server.off("error", reject);
+  return server;
+}
+
+function listensAt(server: Server, { host = "::", port }: WorkerSettings["listen"][number]): boolean {
+  const address = server.address();
+  return typeof address === "object" && address?.address === host && address.port === port;
+}
+
 /** Takes so many listening sockets from the process that forked this one. */
-export async function receiveSockets(count: number): Promise<Server[]> {
+export async function receiveSockets(count: number, accept: Accept): Promise<Server[]> {
   const servers: Server[] = [];
   const { promise, resolve } = Promise.withResolvers<void>();
   const receive = (message: SocketMessage, handle: unknown): void => {
     if (message.type !== "socket" || !(handle instanceof Server)) return;
     // Lost on the way: only the socket itself is handed over.
-    Object.assign(handle, options);
+    Object.assign(handle, options).on("connection", accept);
     servers[message.index] = handle;
     if (Object.keys(servers).length === count) resolve();
   };
@@ -37,8 +67,4 @@ export async function receiveSockets(count: number): Promise<Server[]> {
   if (count > 0) await promise;
   process.off("message", receive);
   return servers;
-}
-
-export function onConnection(servers: readonly Server[], accept: (socket: Socket) => void): void {
-  for (const server of servers) server.on("connection", accept);
 }

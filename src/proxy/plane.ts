@@ -23,7 +23,7 @@ import type { Visit } from "./visit.ts";
 /** The parts of a worker, put together: what it does with connections, whoever accepts them. */
 export class Plane {
   readonly #routes = new Routes();
-  readonly #leases = new Leases();
+  readonly #leases = new Leases(() => this.#checkLeaving());
   readonly #upstreams = new Upstreams();
   readonly #front: Front;
   readonly #log: Log;
@@ -43,9 +43,7 @@ export class Plane {
       general: new GeneralPath(options),
       tunnels: new Tunnels(options),
       onEnd: accessLog ? (visit) => this.#logged(visit) : () => {},
-      onClose: () => {
-        for (const waiting of this.#leaving) waiting.check();
-      },
+      onClose: () => this.#checkLeaving(),
     });
   }
 
@@ -77,6 +75,11 @@ export class Plane {
     const waiting = drain(() => this.#left(), limits);
     this.#leaving.push(waiting);
     await waiting.done;
+  }
+
+  /** A connection closes before or after what was under way on it has ended. */
+  #checkLeaving(): void {
+    for (const waiting of this.#leaving) waiting.check();
   }
 
   /** Each stream has a connection of its own; the others carry requests, or are about to close. */

@@ -1,22 +1,37 @@
 import { type ChildProcess, fork } from "node:child_process";
 import type { Server } from "node:net";
-import { WorkerReady } from "../protocol/worker.ts";
+import { siblingMs, WorkerReady } from "../protocol/worker.ts";
 import type { SocketMessage } from "./listening.ts";
+
+/** The siblings that this worker was asked for. */
+export class Siblings {
+  readonly #starting = new Set<Promise<number>>();
+
+  /** Resolves with its pid when it is ready. */
+  async start(entry: string, settings: unknown, sockets: readonly Server[]): Promise<number> {
+    const sibling = startSibling(entry, settings, sockets);
+    this.#starting.add(sibling);
+    return sibling.finally(() => this.#starting.delete(sibling));
+  }
+
+  /** Resolves when none is starting any more. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#starting);
+  }
+}
 
 /**
  * Starts another worker from the program at `entry`, on these listening sockets; resolves with its pid when it is
  * ready. It is nobody's child for long: it writes where this one does, and lives on when this one ends. The command
  * line `--sockets COUNT SETTINGS` is spoken between versions.
  */
-export async function startSibling(
-  entry: string,
-  settings: unknown,
-  sockets: readonly Server[],
-): Promise<number> {
+async function startSibling(entry: string, settings: unknown, sockets: readonly Server[]): Promise<number> {
   const child = fork(entry, ["--sockets", String(sockets.length), JSON.stringify(settings)], {
     detached: true,
     stdio: ["ignore", "inherit", "inherit", "ipc"],
   });
+  // One that hangs must not accept what nobody will ever answer.
+  const late = setTimeout(() => child.kill("SIGKILL"), siblingMs);
   try {
     const answer = untilReady(child);
     for (const [index, socket] of sockets.entries()) {
@@ -25,6 +40,7 @@ export async function startSibling(
     }
     return await answer;
   } finally {
+    clearTimeout(late);
     if (child.connected) child.disconnect();
     child.unref();
   }

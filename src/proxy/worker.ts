@@ -2,9 +2,11 @@
  * A proxy worker, a process of its own: carries the traffic on the listening sockets that it opened, or was handed
  * by another worker. It goes on with the routes that it was last given, whoever has asked it, and whether they live.
  */
-import type { AddressInfo, Server } from "node:net";
+import { flushCompileCache } from "node:module";
+import type { AddressInfo, Server, Socket } from "node:net";
 import { serveChannel } from "../lib/channel.ts";
 import { createLog } from "../lib/log.ts";
+import { ownVersion } from "../lib/own-version.ts";
 import {
   type DrainLimits,
   exchanges,
@@ -12,9 +14,9 @@ import {
   type WorkerReady,
   WorkerSettings,
 } from "../protocol/worker.ts";
-import { listenOn, onConnection, receiveSockets } from "./listening.ts";
+import { inheritSockets, listenOn, receiveSockets } from "./listening.ts";
 import { Plane } from "./plane.ts";
-import { startSibling } from "./sibling.ts";
+import { Siblings } from "./sibling.ts";
 
 const defaultLimits: DrainLimits = { requestsMs: 30_000, streamsMs: 10_000 };
 /** The controller sends the routes at once, unless it has died at this very moment. */
@@ -30,6 +32,7 @@ process.on("SIGINT", () => {});
 try {
   await start(process.argv.slice(2));
   tell({ type: "ready", pid: process.pid });
+  flushCompileCache();
 } catch (error) {
   const { message, code } = error as NodeJS.ErrnoException;
   tell({ type: "failed", message, ...(code === undefined ? {} : { code }) });
@@ -39,12 +42,15 @@ try {
 
 async function start(args: readonly string[]): Promise<void> {
   const settings = WorkerSettings.parse(JSON.parse(args.at(-1) ?? "null"));
-  const handed = args[0] === "--sockets" ? Number(args[1]) : null;
   const plane = new Plane(settings, createLog());
-  const sockets = handed === null ? await listenOn(settings.listen) : await receiveSockets(handed);
   const routed = Promise.withResolvers<void>();
-  onConnection(sockets, (socket) => void routed.promise.then(() => plane.accept(socket)));
+  const accept = (socket: Socket) => void routed.promise.then(() => plane.accept(socket));
+  const sockets = await openSockets(args, settings, accept);
+  const addresses = sockets.map(addressOf); // A socket that has been closed, while leaving, has none any more.
+  const siblings = new Siblings();
+  let leaving = false;
   const leave = (limits: DrainLimits): void => {
+    leaving = true;
     for (const socket of sockets) socket.close();
     void plane.leave(limits).then(() => end(channel));
   };
@@ -52,7 +58,10 @@ async function start(args: readonly string[]): Promise<void> {
     status: () => ({
       v: protocolVersion,
       pid: process.pid,
-      addresses: sockets.map(addressOf),
+      addresses,
+      version: ownVersion,
+      settings,
+      leaving,
       ...plane.status(),
     }),
     routes: (change) => {
@@ -60,9 +69,12 @@ async function start(args: readonly string[]): Promise<void> {
       routed.resolve();
       return {};
     },
-    table: () => ({ routes: plane.table() }),
+    table: async () => {
+      await siblings.settled();
+      return { routes: plane.table() };
+    },
     drain: ({ instance, ...limits }) => plane.drain(instance, limits),
-    sibling: async ({ entry, settings }) => ({ pid: await startSibling(entry, settings, sockets) }),
+    sibling: async ({ entry, settings }) => ({ pid: await siblings.start(entry, settings, sockets) }),
     leave: (limits) => {
       leave(limits);
       return {};
@@ -70,6 +82,17 @@ async function start(args: readonly string[]): Promise<void> {
   });
   process.on("SIGTERM", () => leave(defaultLimits));
   endUnless(routed.promise);
+}
+
+/** `--sockets COUNT`: a worker sends them. `--handed COUNT`: they came as descriptors, from a service manager. */
+async function openSockets(
+  args: readonly string[],
+  { listen }: WorkerSettings,
+  accept: (socket: Socket) => void,
+): Promise<Server[]> {
+  const count = Number(args[1]);
+  if (args[0] === "--sockets") return receiveSockets(count, accept);
+  return listenOn(listen, accept, args[0] === "--handed" ? await inheritSockets(count, accept) : []);
 }
 
 /** Without routes there is nothing that could be answered: connections wait until the first ones have come. */

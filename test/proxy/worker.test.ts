@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { Agent } from "node:http";
 import { describe, expect, it } from "vitest";
+import { WebSocket, WebSocketServer } from "ws";
 import { RawClient, routeOf, send, TestUpstream, TestWorker } from "../support/proxy.ts";
 
 const patient = { requestsMs: 30_000, streamsMs: 10_000 };
@@ -181,6 +182,30 @@ describe("a worker", () => {
     expect(await ended).toEqual([0, null]);
     expect(await client.untilClosed()).toBe("");
   });
+
+  it.each([
+    ["closed by its client", (client: WebSocket) => client.terminate()],
+    [
+      "closed by the app",
+      (_: WebSocket, app: WebSocketServer) => app.clients.forEach((end) => void end.close()),
+    ],
+  ])(
+    "that leaves with patience goes on telling how it is, and ends when its last WebSocket is %s",
+    async (_, close) => {
+      await using worker = await TestWorker.start();
+      await using app = await TestUpstream.start("app");
+      const sockets = new WebSocketServer({ server: app.server });
+      await worker.route("app", [app]);
+      const client = new WebSocket(`ws://127.0.0.1:${worker.port}/`, { headers: { host: "app.test" } });
+      await once(client, "open");
+      const ended = once(worker.process, "exit");
+      const { addresses } = await worker.control.ask("status", {});
+      await worker.control.ask("leave", { requestsMs: 3_600_000, streamsMs: 3_600_000 });
+      expect(await worker.control.ask("status", {})).toMatchObject({ leaving: true, addresses });
+      close(client, sockets);
+      expect(await ended).toEqual([0, null]);
+    },
+  );
 
   it("is not ended by a terminal's Ctrl-C, nor by a reader of its output that is gone", async () => {
     await using worker = await TestWorker.start({ accessLog: true });
