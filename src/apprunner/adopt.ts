@@ -1,9 +1,10 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import type { Exit } from "../app/instance.ts";
 import { bootId, isAlive } from "../lib/processes.ts";
 import { type InstanceRecord, instanceFiles } from "../protocol/instance-files.ts";
-import { endOf, readExit } from "./end.ts";
+import { endOf, readExit, unseen } from "./end.ts";
 import { type KnownInstance, readIdentity, readRecord } from "./run-files.ts";
 
 /**
@@ -16,6 +17,9 @@ export type EndedInstance = {
   record: InstanceRecord;
   leftBehind: KnownInstance | null;
 };
+
+/** How long a shim may take to write down how its process ended, ms. */
+const shimMs = 2000;
 
 /**
  * What became of an instance that an earlier controller started, by the files in its run directory. Null when they
@@ -31,15 +35,19 @@ export async function adopt(runDirectory: string): Promise<KnownInstance | Ended
   const known = (exited: Promise<Exit>): KnownInstance => ({ key: record.key, ...identity, record, exited });
   const exited = endOf(runDirectory, identity);
   if (isAlive(identity)) return known(exited);
-  // One that has just ended has a shim that is about to write down how.
-  const ended = await exited;
+  // One that has just ended has a shim that is about to write down how. A shim that goes on is another's, or the file
+  // with the identity is not what was written: then nothing is known but that this process is not there.
+  const patience = new AbortController();
+  const unknown = pause(shimMs, unseen, { signal: patience.signal }).catch(() => unseen);
+  const ended = await Promise.race([exited, unknown]);
+  patience.abort();
   return { ...(await endAsSeen(runDirectory)), record, leftBehind: known(Promise.resolve(ended)) };
 }
 
 /** By what the shim wrote down. */
 async function endAsSeen(runDirectory: string): Promise<Pick<EndedInstance, "ended" | "endedAt">> {
   const ended = await readExit(runDirectory);
-  if (ended === null) return { ended: { code: null, signal: null }, endedAt: null };
+  if (ended === null) return { ended: unseen, endedAt: null };
   const { mtime } = await stat(join(runDirectory, instanceFiles.exit));
   return { ended, endedAt: mtime.toISOString() };
 }

@@ -9,7 +9,7 @@ import { isAlive, type ProcessIdentity } from "../lib/processes.ts";
 import { instanceFiles } from "../protocol/instance-files.ts";
 import { poll } from "./poll.ts";
 
-const unseen: Exit = { code: null, signal: null };
+export const unseen: Exit = { code: null, signal: null };
 
 /**
  * Resolves when a process has ended, with what its shim wrote down. Never rejects. It holds no thread, and does not

@@ -25,6 +25,8 @@ export class AppRuntime {
   readonly serving = new Map<string, Instance>();
   /** Every instance whose process has not ended, those that drain included. */
   readonly living = new Set<Instance>();
+  /** The tidying up behind those that have just ended. */
+  readonly tidying = new Set<Promise<void>>();
   /** Ids whose instance died and is being started again; aborting one gives up. */
   readonly revivals = new Map<string, AbortController>();
   /** Deaths in a row by id; forgotten when an instance has lived for a while. */
@@ -38,6 +40,12 @@ export class AppRuntime {
     this.revivals.clear();
   }
 }
+
+/** What callers are told in the moment between two versions. `retry`: the same call will be answered shortly. */
+export const beingReplaced = () =>
+  new MaestroError("BUSY", "Maestro is being replaced by its next version; try again in a moment", {
+    retry: true,
+  });
 
 /** All that the stories work on. */
 export class Controller {
@@ -58,6 +66,7 @@ export class Controller {
   /** The port that goes into the addresses which people are shown. */
   readonly httpPort: number;
   readonly #ending = new AbortController();
+  #replaced = false;
   readonly #runtimes = new Map<string, AppRuntime>();
 
   constructor(
@@ -105,8 +114,23 @@ export class Controller {
     this.#ending.abort(new MaestroError("BUSY", "Maestro is ending; try again when it runs"));
   }
 
+  /** Deploys that come from now on are for the next version; those that are under way are seen through. */
+  beginReplacement(): void {
+    this.#replaced = true;
+  }
+
+  refuseWhenClosing(): void {
+    this.ending.throwIfAborted();
+    if (this.#replaced) throw beingReplaced();
+  }
+
   forget(app: string): void {
     this.#runtimes.delete(app);
+  }
+
+  /** Of the apps that are registered, and of those of which something runs although they are not. */
+  names(): string[] {
+    return [...new Set([...this.registry.all().map(({ name }) => name), ...this.#runtimes.keys()])];
   }
 
   hostnames(app: Pick<App, "name" | "hostnames">): readonly string[] {

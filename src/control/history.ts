@@ -1,7 +1,7 @@
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type DeployOutcome, DeployRecord } from "../app/deploy.ts";
-import { writeAtomic, writeWhole } from "../lib/atomic-file.ts";
+import { removeTemporary, writeAtomic, writeWhole } from "../lib/atomic-file.ts";
 import { namesIn } from "../lib/directory.ts";
 import type { Log } from "../lib/log.ts";
 import type { Stamps } from "../lib/stamp.ts";
@@ -30,10 +30,16 @@ export class History {
   static async open(options: HistoryOptions): Promise<History> {
     const history = new History(options);
     for (const app of await namesIn(history.#directory)) {
-      await removeTorn(join(history.#directory, app));
       for (const record of await history.of(app)) history.#recall(record);
     }
     return history;
+  }
+
+  /** Removes what a controller that was killed had not finished writing. */
+  async removeTorn(): Promise<void> {
+    for (const app of await namesIn(this.#directory)) {
+      await removeTemporary(join(this.#directory, app));
+    }
   }
 
   #recall(record: DeployRecord): void {
@@ -99,13 +105,6 @@ export class History {
   async #sweep(app: string): Promise<void> {
     const names = (await namesIn(join(this.#directory, app))).filter((name) => name.endsWith(".json")).sort();
     for (const name of names.slice(0, -kept)) await rm(join(this.#directory, app, name), { force: true });
-  }
-}
-
-/** What a controller that was killed had not finished writing. */
-async function removeTorn(directory: string): Promise<void> {
-  for (const name of await namesIn(directory)) {
-    if (name.endsWith(".tmp")) await rm(join(directory, name), { force: true });
   }
 }
 

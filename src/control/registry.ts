@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { App, type AppUser, hostnamesOf } from "../app/app.ts";
 import { isSystemError, MaestroError } from "../errors.ts";
-import { syncDirectory, writeAtomic } from "../lib/atomic-file.ts";
+import { removeTemporary, syncDirectory, writeAtomic } from "../lib/atomic-file.ts";
 
 /** A registry file that cannot be used: it is kept as it is, reported, and its app is left alone. */
 export type BrokenApp = { name: string; path: string; problem: string };
@@ -35,10 +35,14 @@ export class Registry {
     await mkdir(registry.#directory, { recursive: true, mode: 0o700 });
     for (const file of await readdir(registry.#directory)) {
       if (file.endsWith(".json")) await registry.#read(file.slice(0, -".json".length));
-      else if (file.endsWith(".tmp")) await rm(join(registry.#directory, file), { force: true });
     }
     await registry.#restoreUidCounter();
     return registry;
+  }
+
+  /** Removes what a controller that was killed had not finished writing. */
+  async removeTorn(): Promise<void> {
+    await removeTemporary(this.#directory);
   }
 
   async #read(name: string): Promise<void> {

@@ -64,6 +64,7 @@ const describeRelease = ({ release, fresh }: MadeRelease) =>
   `v${release.number} from ${release.plan.source}${fresh ? "" : ", unchanged"}`;
 
 async function makeRelease(controller: Controller, app: App, deploy: Deploy): Promise<MadeRelease> {
+  await deploy.written(); // Whatever the next controller may find half-done has a record.
   const above = controller.history.highestRelease(app.name);
   const gid = app.user?.gid ?? null;
   const made = await controller.releases.make({ app: app.name, gid, latest: app.release, above });

@@ -38,10 +38,16 @@ export async function removeApp(
 /** Ends every instance of every app, for an end of all of Maestro. What is wanted stays as it is on disk. */
 export async function stopEverything(controller: Controller, options: RetireOptions): Promise<void> {
   controller.beginEnding();
-  const apps = controller.registry.all();
   // In its turn: a deploy that is under way has to give up first, or what it starts would stay behind.
   await Promise.all(
-    apps.map((app) => controller.serializer.run(app.name, () => withdraw(controller, app, options))),
+    controller.names().map((name) =>
+      controller.serializer.run(name, async () => {
+        const app = controller.registry.all().find((known) => known.name === name);
+        if (app) await withdraw(controller, app, options);
+        else await retire(controller, name, controller.runtime(name).living, options);
+        await Promise.all(controller.runtime(name).tidying);
+      }),
+    ),
   );
 }
 

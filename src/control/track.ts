@@ -8,13 +8,16 @@ export const runDirectoryOf = (controller: Controller, key: string): string =>
 
 /** Counts an instance among the living of its app until it has ended, and then tidies up behind it. */
 export function track(controller: Controller, app: string, instance: Instance): void {
-  const { living } = controller.runtime(app);
+  const { living, tidying } = controller.runtime(app);
   const facts = { app, instance: instance.id, release: instance.release };
   living.add(instance);
   void instance.running.exited.then(async (exit) => {
     living.delete(instance);
     controller.log.info({ ...facts, ...exit }, "instance.ended");
-    await tidyUp(controller, app, instance);
+    const tidied = tidyUp(controller, app, instance);
+    tidying.add(tidied);
+    await tidied;
+    tidying.delete(tidied);
   });
 }
 

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
+import { namesIn } from "./directory.ts";
 
 /**
  * Replaces a file so that a reader, also after a power cut, finds the old content or the new, never half:
@@ -32,6 +33,13 @@ async function replace(
   } catch (error) {
     await rm(temporary, { force: true });
     throw error;
+  }
+}
+
+/** Removes what a process that was killed had not finished writing in a directory. */
+export async function removeTemporary(directory: string): Promise<void> {
+  for (const name of await namesIn(directory)) {
+    if (name.endsWith(".tmp")) await rm(join(directory, name), { force: true });
   }
 }
 

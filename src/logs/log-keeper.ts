@@ -1,4 +1,3 @@
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, open, readFile } from "node:fs/promises";
 import type { Socket } from "node:net";
@@ -10,6 +9,7 @@ import { backoff } from "../lib/backoff.ts";
 import { type Channel, connectChannel } from "../lib/channel.ts";
 import { lockHolder } from "../lib/lock-file.ts";
 import type { Log } from "../lib/log.ts";
+import { spawnOrphan } from "../lib/orphan.ts";
 import { isAlive, type ProcessIdentity } from "../lib/processes.ts";
 import { type KeeperSettings, keeperExchanges } from "../protocol/log-keeper.ts";
 import type { Bounds } from "./kept-log.ts";
@@ -38,9 +38,9 @@ export class LogKeeper {
   readonly #settings: KeeperSettings;
   readonly #log: Log;
   readonly #ending = new AbortController();
-  readonly #kept: Promise<void>;
+  #kept: Promise<void> = Promise.resolve();
 
-  private constructor({ home, entry, bounds, log }: LogKeeperOptions) {
+  constructor({ home, entry, bounds, log }: LogKeeperOptions) {
     this.#directory = join(home, "run", "logs");
     this.#entry = entry;
     this.#settings = {
@@ -50,18 +50,20 @@ export class LogKeeper {
       ...bounds,
     };
     this.#log = log;
-    this.#kept = this.#keep(this.#ending.signal);
   }
 
   /** Starts a keeper in the place of one that an earlier controller may have left. Returns at once. */
-  static start(options: LogKeeperOptions): LogKeeper {
-    return new LogKeeper(options);
+  start(): void {
+    this.#kept = this.#keep(this.#ending.signal);
   }
 
-  /** Ends the keeper; resolves when its process is gone. */
+  /** Ends the keeper, whoever started it; resolves when its process is gone. */
   async end(): Promise<void> {
     this.#ending.abort();
     await this.#kept;
+    await this.#dismiss().catch((error: Error) =>
+      this.#log.error({ error: error.message }, "log-keeper.failed"),
+    );
   }
 
   async #keep(signal: AbortSignal): Promise<void> {
@@ -77,9 +79,6 @@ export class LogKeeper {
       if (Date.now() - began > pauses.most) waits.reset();
       await pause(waits.next(), undefined, { signal }).catch(() => {}); // Maestro ends
     }
-    await this.#dismiss().catch((error: Error) =>
-      this.#log.error({ error: error.message }, "log-keeper.failed"),
-    );
   }
 
   /** Starts a keeper; resolves when it has died, or the signal aborts. */
@@ -133,16 +132,12 @@ async function untilGone(keeper: ProcessIdentity, graceMs: number): Promise<void
   }
 }
 
-/** Put into the background by a shell that then ends: its parent is init, since this process may outlive it or not. */
-const orphaned = ["-c", '"$@" &', "sh"];
-
 /** Resolves when a new keeper answers, or has ended already. Its output is a file, which holds the last start's. */
 async function spawnKeeper(entry: string, settings: KeeperSettings, outputFile: string): Promise<void> {
   await using output = await open(outputFile, "w", 0o600);
-  const program = [process.execPath, "--disable-warning=ExperimentalWarning", entry];
-  const child = spawn("/bin/sh", [...orphaned, ...program, JSON.stringify(settings)], {
-    detached: true,
-    env: { PATH: process.env["PATH"] },
+  const args = ["--disable-warning=ExperimentalWarning", entry, JSON.stringify(settings)];
+  const child = spawnOrphan(process.execPath, args, {
+    env: { PATH: process.env["PATH"], NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"] },
     stdio: ["ignore", output.fd, output.fd, "pipe"],
   });
   const ready = child.stdio[3] as Socket;

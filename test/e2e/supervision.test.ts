@@ -1,6 +1,6 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { readProcess } from "../../src/lib/processes.ts";
 import { fetchFrom } from "../support/load.ts";
 import { fixture, TestMaestro } from "../support/maestro.ts";
@@ -59,6 +59,46 @@ describe("a restart of Maestro", () => {
     expect(ps.map(({ pid, state }) => ({ pid, state }))).toEqual([
       { pid: instances[0]?.pid, state: "serving" },
     ]);
+  });
+
+  it("knows how an instance ended while there was no controller, ends what it left behind, and starts it again", async () => {
+    const { instances } = await maestro.deploy("lonely", fixture("traffic"));
+    const orphan = Number((await fetchFrom(maestro.httpPort, "lonely.test", { path: "/orphan" })).body);
+    await maestro.end("SIGKILL");
+    void fetchFrom(maestro.httpPort, "lonely.test", { path: "/die" }).catch(() => {}); // it is held, and given up
+    await vi.waitFor(() => expect(readProcess(instances[0]?.pid ?? 0)).toBeNull());
+    const since = maestro.logLength;
+    await maestro.serve();
+    await maestro.until("instance.ended", (entry) => entry["app"] === "lonely" && entry["code"] === 7, since);
+    expect((await fetchFrom(maestro.httpPort, "lonely.test")).status).toBe(200);
+    expect((await appReport("lonely")).lastDeath).toMatchObject({
+      instance: "web.1",
+      release: 1,
+      exitCode: 7,
+    });
+    expect(Date.parse((await appReport("lonely")).lastDeath?.at ?? "")).not.toBeNaN();
+    expect(readProcess(orphan)).toBeNull();
+  });
+
+  it("takes over an instance with its output, and neither a stranger's pid nor a torn file confuses it", async () => {
+    const { instances } = await maestro.deploy("torn", fixture("traffic"));
+    const { key } =
+      (await (await maestro.client()).call("ps", { app: "torn" }))[0] ?? expect.fail("nothing runs");
+    await maestro.end("SIGKILL");
+    const process = join(maestro.home, "run/instances", key, "process");
+    const whole = await readFile(process, "utf8");
+    // The pid is right and the start time is not: somebody else has it by now.
+    await writeFile(process, whole.replace(/ .*/, " 1"));
+    await writeFile(join(maestro.home, "state/deploys/torn/00000000.json"), '{"v":1,"id"');
+    const since = maestro.logLength;
+    await maestro.serve();
+    expect((await fetchFrom(maestro.httpPort, "torn.test")).status).toBe(200);
+    const ps = await (await maestro.client()).call("ps", { app: "torn" });
+    expect(ps.map(({ pid }) => pid)).not.toContain(instances[0]?.pid);
+    expect(maestro.logSince(since, "instance.adopted").filter(({ app }) => app === "torn")).toEqual([]);
+    expect((await (await maestro.client()).call("releases", { app: "torn" })).deploys).toHaveLength(1);
+    // The one that nobody can be sure of any more still is one of the app's: its output is its own.
+    expect(readProcess(instances[0]?.pid ?? 0)).toBeNull();
   });
 
   it("by SIGTERM cuts nothing that drains", async () => {
