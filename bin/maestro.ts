@@ -6,12 +6,20 @@ import { ownVersion } from "../src/lib/own-version.ts";
 
 /** argv → a command. What only a server needs is loaded only by the commands that need it. */
 process.exitCode = await main(process.argv.slice(2), {
-  version: ownVersion(),
+  version: ownVersion,
   terminal: processTerminal(),
   connect,
   async serve(flags) {
     const { serve } = await import("../src/serve.ts");
     await serve(flags, process.env);
+  },
+  async check(flags) {
+    const { check } = await import("../src/check.ts");
+    return check(flags, process.env);
+  },
+  async stopWithoutServer(home) {
+    const { endWithoutController } = await import("../src/ending.ts");
+    return endWithoutController(home === undefined ? {} : { home }, process.env);
   },
   async doctor() {
     const { examine } = await import("../src/operations/doctor.ts");

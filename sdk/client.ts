@@ -1,214 +1,95 @@
-import { once } from "node:events";
-import { connect as connectSocket, type NetConnectOpts, type Socket } from "node:net";
-import type { DeployProgress, LogLine } from "../src/app/reports.ts";
-import { isSystemError, MaestroError } from "../src/errors.ts";
-import { JsonLines } from "../src/lib/json-lines.ts";
-import { type DnodeFunction, type DnodeMethods, DnodePeer } from "../src/protocol/dnode.ts";
-import { parseMessage } from "../src/protocol/dnode-message.ts";
+import { setTimeout as pause } from "node:timers/promises";
+import { MaestroError } from "../src/errors.ts";
+import { backoff } from "../src/lib/backoff.ts";
+import { type Connection, type ConnectOptions, openConnection } from "./connection.ts";
 import type { CallOptions, OperationName, Operations } from "./operations.ts";
-import { closed, cutOff, during, errorFrom, noOperation, notMaestro, unreachable } from "./session-errors.ts";
+import { closed } from "./session-errors.ts";
 
+export type { ConnectOptions } from "./connection.ts";
 export type { CallOptions, OperationName, Operations } from "./operations.ts";
 
-/** `server`: "host:port", or the path of a unix socket. `token`: what the server was given as `--rpc-token`. */
-export type ConnectOptions = { server: string; token?: string };
-
-/** Until the server has greeted, ms. */
-const greetingMs = 10_000;
-const keepAliveMs = 30_000;
-const maxLineBytes = 64 * 1024 * 1024;
-const maxMethods = 1000;
+/** A server that refuses connections may be at the moment between two versions of itself: tried again for so long, ms. */
+const refusedMs = 1500;
+/** One that has said that it is being replaced will be back, ms. */
+const replacedMs = 60_000;
+const pauses = { first: 50, most: 1000, factor: 1.5 };
 
 /**
  * Opens a session with a server. The server ends one that makes no call within 10 s; after the first it may be idle.
  * Rejects with a `MaestroError`: `BAD_INPUT` for a wrong address, `UNAUTHORIZED` for a caller who may not, `INTERNAL`
  * when nobody is there.
  */
-export async function connect({ server, token }: ConnectOptions): Promise<Client> {
-  const deadline = AbortSignal.timeout(greetingMs);
-  const client = await greet(await reach(server, deadline), server, deadline);
-  if (token !== undefined) await client.authenticate(token);
+export async function connect(options: ConnectOptions): Promise<Client> {
+  const client = new Client(options);
+  await client.open();
   return client;
 }
 
-async function reach(server: string, deadline: AbortSignal): Promise<Socket> {
-  const socket = connectSocket(addressOf(server));
-  try {
-    await once(socket, "connect", { signal: deadline });
-    return socket.setKeepAlive(true, keepAliveMs).setNoDelay();
-  } catch (error) {
-    socket.destroy();
-    throw unreachable(server, isSystemError(error) ? error.code : "no answer", error);
-  }
-}
-
-async function greet(socket: Socket, server: string, deadline: AbortSignal): Promise<Client> {
-  return new Promise((resolve, reject) => {
-    const client = new Client(socket, server, () => {
-      deadline.removeEventListener("abort", giveUp);
-      resolve(client);
-    });
-    const giveUp = () => client.end(notMaestro(server));
-    deadline.addEventListener("abort", giveUp);
-    client.ended.catch(reject);
-  });
-}
-
-/** A session with a server, from `connect`. */
+/** A session with a server, which outlives a reload of that server. From `connect`. */
 export class Client {
-  /** Never resolves; rejects with the reason when the session has ended. */
-  readonly ended: Promise<never>;
-  readonly #socket: Socket;
-  readonly #server: string;
-  readonly #peer: DnodePeer;
-  readonly #pending = new Set<PendingCall>();
-  #methods: DnodeMethods = {};
-  #reason: MaestroError | null = null;
-  #tellEnd: (reason: MaestroError) => void = () => {};
+  readonly #options: ConnectOptions;
+  #connection: Promise<Connection> | null = null;
+  #closed = false;
 
   /** Use `connect`. */
-  constructor(socket: Socket, server: string, onGreeting: () => void) {
-    this.#socket = socket;
-    this.#server = server;
-    this.ended = new Promise((_, reject) => {
-      this.#tellEnd = reject;
-    });
-    this.ended.catch(() => {}); // Most callers learn it from their call.
-    const onSend = (message: unknown) => void socket.write(`${JSON.stringify(message)}\n`);
-    const onRemote = (methods: DnodeMethods) => {
-      this.#methods = methods;
-      onGreeting();
-    };
-    const onFault = () => {}; // The server told something of a call that has been given up.
-    this.#peer = new DnodePeer({}, { onSend, onRemote, onFault });
-    const lines = new JsonLines({ maxBytes: maxLineBytes, onValue: (value) => this.#take(value) });
-    socket.on("error", () => {}); // "close" follows.
-    socket.once("close", () => this.end(cutOff(server)));
-    socket.on("data", (chunk: Buffer) => this.#receive(chunk, lines));
+  constructor(options: ConnectOptions) {
+    this.#options = options;
+  }
+
+  async open(): Promise<void> {
+    await this.#patiently(undefined, () => this.#connected());
   }
 
   /**
    * Calls an operation. Rejects with the `MaestroError` that the server answers, or with `INTERNAL` when the session
-   * ends before the answer. Aborting `signal` ends the waiting with its reason; the server goes on until `close`.
+   * ends before the answer. A server that is being replaced is asked again. Aborting `signal` ends the waiting with its
+   * reason; the server goes on until `close`.
    */
   async call<Name extends OperationName>(
     name: Name,
     input: Operations[Name]["input"],
     options: CallOptions = {},
   ): Promise<Operations[Name]["output"]> {
-    // The server has checked it against the schema that this type comes from.
-    return (await this.#ask(name, { ...input }, options)) as Operations[Name]["output"];
-  }
-
-  /** Shows the token; `connect` does it. */
-  async authenticate(token: string): Promise<void> {
-    await this.#ask("auth", token, {});
+    return this.#patiently(options.signal, async () => (await this.#connected()).call(name, input, options));
   }
 
   /** Ends the session; what has no answer yet is rejected. */
   close(): void {
-    this.end(closed(this.#server));
+    this.#closed = true;
+    this.#connection?.then(
+      (connection) => connection.close(),
+      () => {}, // There was nothing to close.
+    );
   }
 
-  /** Ends the session for a reason, which every call that waits is told. */
-  end(reason: MaestroError): void {
-    if (this.#reason !== null) return;
-    this.#reason = reason;
-    for (const call of this.#pending) call.fail(during(call.name, reason));
-    this.#tellEnd(reason);
-    this.#peer.end();
-    this.#socket.destroySoon();
+  /** The connection there is, or a new one when that has ended. */
+  async #connected(): Promise<Connection> {
+    if (this.#closed) throw closed(this.#options.server);
+    const known = await this.#connection?.catch(() => null);
+    if (known && !known.hasEnded) return known;
+    this.#connection = openConnection(this.#options);
+    return this.#connection;
   }
 
-  async #ask(name: string, input: object | string, options: CallOptions): Promise<unknown> {
-    if (this.#reason !== null) throw this.#reason;
-    options.signal?.throwIfAborted();
-    const method = Object.hasOwn(this.#methods, name) ? this.#methods[name] : undefined;
-    if (method === undefined) throw noOperation(this.#server, name);
-
-    const call = new PendingCall(name);
-    const abort = () => call.fail(options.signal?.reason);
-    options.signal?.addEventListener("abort", abort);
-    this.#pending.add(call);
-    try {
-      method(typeof input === "string" ? input : { ...input, ...call.streams(options) }, call.reply());
-      return await call.answer;
-    } finally {
-      this.#pending.delete(call);
-      options.signal?.removeEventListener("abort", abort);
-      for (const lent of call.lent) this.#peer.forget(lent);
-    }
-  }
-
-  #receive(chunk: Buffer, lines: JsonLines): void {
-    if (this.#reason !== null) return;
-    try {
-      lines.push(chunk);
-    } catch {
-      this.end(notMaestro(this.#server)); // Too long, not JSON, or not DNode.
-    }
-  }
-
-  /** The method `error` is how the door says why it ends a session that has not asked anything. */
-  #take(value: unknown): void {
-    const message = parseMessage(value, maxMethods);
-    if (message.method === "error") this.end(errorFrom(message.arguments[0]));
-    else this.#peer.handle(message);
-  }
-}
-
-/** A call that waits for its answer, and the functions that the server was lent for it. */
-class PendingCall {
-  readonly name: string;
-  readonly answer: Promise<unknown>;
-  readonly lent: DnodeFunction[] = [];
-  #resolve: (output: unknown) => void = () => {};
-  fail: (reason: unknown) => void = () => {};
-
-  constructor(name: string) {
-    this.name = name;
-    this.answer = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.fail = reject;
-    });
-  }
-
-  reply(): DnodeFunction {
-    return this.#lend((error, output) => {
-      if (error === null || error === undefined) this.#resolve(output);
-      else this.fail(errorFrom(error));
-    });
-  }
-
-  streams({ onProgress, onLine }: CallOptions): Record<string, DnodeFunction> {
-    return {
-      ...(onProgress && { onProgress: this.#lend((progress) => onProgress(progress as DeployProgress)) }),
-      ...(onLine && { onLine: this.#lend((line) => onLine(line as LogLine)) }),
-    };
-  }
-
-  /** What throws in the hands of the server is the call's failure. */
-  #lend(told: DnodeFunction): DnodeFunction {
-    const guarded: DnodeFunction = (...values) => {
+  /** Tries again what met the moment in which nobody answers, because one version becomes the next. */
+  async #patiently<T>(signal: AbortSignal | undefined, attempt: () => Promise<T>): Promise<T> {
+    const waits = backoff(pauses);
+    const began = performance.now();
+    let patienceMs = 0;
+    for (;;) {
       try {
-        told(...values);
+        return await attempt();
       } catch (error) {
-        this.fail(error);
+        patienceMs = Math.max(patienceMs, patienceWith(error));
+        if (this.#closed || signal?.aborted || performance.now() - began > patienceMs) throw error;
       }
-    };
-    this.lent.push(guarded);
-    return guarded;
+      await pause(waits.next(), undefined, { ...(signal ? { signal } : {}) });
+    }
   }
 }
 
-function addressOf(server: string): NetConnectOpts {
-  if (server.includes("/")) return { path: server };
-  const match = /^(?:\[([^\]\s]+)\]|([^:[\]\s]*)):(\d{1,5})$/.exec(server);
-  const port = Number(match?.[3]);
-  if (match !== null && port <= 65535) return { host: match[1] ?? (match[2] || "127.0.0.1"), port };
-  throw new MaestroError(
-    "BAD_INPUT",
-    `"${server}" is not a server; write host:port, or the path of a unix socket`,
-    { server },
-  );
+function patienceWith(error: unknown): number {
+  if (!(error instanceof MaestroError)) return 0;
+  if (error.details["retry"] === true) return replacedMs;
+  return error.details["why"] === "ECONNREFUSED" ? refusedMs : 0;
 }

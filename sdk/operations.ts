@@ -5,6 +5,8 @@ import type {
   DoctorCheck,
   InstanceReport,
   LogLine,
+  ReleasesReport,
+  ReloadReport,
   StatusReport,
 } from "../src/app/reports.ts";
 
@@ -30,6 +32,8 @@ export type Operations = {
   domains_add: { input: DomainInput; output: DomainsOutput };
   domains_remove: { input: DomainInput; output: DomainsOutput };
   remove: { input: { app: string; data?: boolean }; output: { app: string; removed: string[] } };
+  releases: { input: { app: string; deploys?: number }; output: ReleasesReport };
+  reload: { input: object; output: ReloadReport };
   stop: { input: { app?: string }; output: { stopped: string[] } };
   doctor: { input: object; output: { checks: DoctorCheck[] } };
 };

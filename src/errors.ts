@@ -13,6 +13,7 @@ export const catalogue = {
   BUSY: { exitCode: 1 },
   ISOLATION_TOO_WEAK: { exitCode: 1 },
   UNAUTHORIZED: { exitCode: 1 },
+  RELOAD_FAILED: { exitCode: 1 },
   INTERNAL: { exitCode: 1 },
 } as const satisfies Record<string, { exitCode: number }>;
 

@@ -14,57 +14,75 @@ import { Controller } from "./control/controller.ts";
 import { History } from "./control/history.ts";
 import type { Runner } from "./control/ports.ts";
 import { Registry } from "./control/registry.ts";
+import type { WorkerProgram } from "./control/worker-program.ts";
 import { Workers } from "./control/workers.ts";
 import { isSystemError, MaestroError } from "./errors.ts";
 import type { Log } from "./lib/log.ts";
+import { ownVersion } from "./lib/own-version.ts";
 import { startedAt } from "./lib/processes.ts";
 import { Stamps } from "./lib/stamp.ts";
 import { AppLogs } from "./logs/app-logs.ts";
 import { LogKeeper } from "./logs/log-keeper.ts";
 import { dispatch, type Subject } from "./operations/operation.ts";
 import { operations } from "./operations/table.ts";
-import { createReleaseStore } from "./release/store.ts";
+import { createReleaseStore, type ReleaseStore } from "./release/store.ts";
 import { startRpc } from "./rpc/door.ts";
 
 /* The composition root: the one file that knows every part, and plugs them into each other. */
 
-export type Parts = { controller: Controller; workers: Workers; http: string[] };
+/** What is kept on disk: what is wanted, what was done, the releases. */
+export type State = { registry: Registry; stamps: Stamps; history: History; releases: ReleaseStore };
 
-export async function assemble(config: Config, log: Log): Promise<Parts> {
-  const registry = await Registry.open(config.home, config.domain);
-  for (const { name, problem } of registry.broken()) log.error({ app: name, problem }, "registry.broken");
+/** Reads it, and changes nothing. */
+export async function openState(config: Config, log: Log): Promise<State> {
+  const { home, domain, keepReleases: keep, keepReleaseDays: keepDays } = config;
+  const registry = await Registry.open(home, domain);
   const stamps = new Stamps();
-  const history = await History.open({ home: config.home, stamps, log });
-  const { home, keepReleases: keep, keepReleaseDays: keepDays } = config;
-  const releases = createReleaseStore({ home, keep, keepDays });
-  await releases.sweepPartials();
+  const history = await History.open({ home, stamps, log });
+  return { registry, stamps, history, releases: createReleaseStore({ home, keep, keepDays }) };
+}
+
+export type Parts = { controller: Controller; workers: Workers; logKeeper: LogKeeper; http: string[] };
+
+/** `handed`: descriptors of listening sockets that a service manager handed over. */
+export async function assemble(config: Config, log: Log, handed: readonly number[]): Promise<Parts> {
+  const state = await openState(config, log);
+  for (const { name, problem } of state.registry.broken())
+    log.error({ app: name, problem }, "registry.broken");
+  await state.registry.removeTorn();
+  await state.history.removeTorn();
+  await state.releases.sweepPartials();
   const runner = await plugRunner(config);
-  const workers = await startWorkers(config, log);
+  const workers = await Workers.start({
+    directory: workersDirectory(config),
+    program: workerProgram(config),
+    handed,
+    log,
+  });
   const [first] = await workers.status();
   const http = (first?.addresses ?? []).map(formatAddress);
   const httpPort = first?.addresses[0]?.port ?? 0;
   return {
     controller: new Controller({
+      ...state,
       config,
       log,
-      registry,
-      history,
-      stamps,
-      releases,
       runner,
       traffic: workers,
-      logs: new AppLogs(home),
+      logs: new AppLogs(config.home),
       httpPort,
     }),
     workers,
+    logKeeper: logKeeper(config, log),
     http,
   };
 }
 
-function startWorkers(config: Config, log: Log): Promise<Workers> {
-  return Workers.start({
-    directory: join(config.home, "run", "workers"),
+/** The workers that this version of Maestro wants. */
+export function workerProgram(config: Config): WorkerProgram {
+  return {
     entry: program("./proxy/worker"),
+    version: ownVersion,
     settings: {
       listen: config.http,
       holdMs: config.hold * 1000,
@@ -73,14 +91,15 @@ function startWorkers(config: Config, log: Log): Promise<Workers> {
       accessLog: config.accessLog,
     },
     count: config.workers ?? availableParallelism(),
-    log,
-  });
+  };
 }
 
-/** Starts the process that keeps the apps' logs bounded. */
-export function keepLogs({ home, logSize, logFiles }: Config, log: Log): LogKeeper {
+const workersDirectory = ({ home }: Config) => join(home, "run", "workers");
+
+/** The process that keeps the apps' logs bounded. */
+function logKeeper({ home, logSize, logFiles }: Config, log: Log): LogKeeper {
   const bounds = { partBytes: logSize * 1024 * 1024, parts: logFiles };
-  return LogKeeper.start({ home, entry: program("./logs/keeper"), bounds, log });
+  return new LogKeeper({ home, entry: program("./logs/keeper"), bounds, log });
 }
 
 /** A program of this package, as source or as published. */
@@ -90,7 +109,7 @@ function program(path: string): string {
 }
 
 /** Apprunner's room, as the stories see it. */
-async function plugRunner(config: Config): Promise<Runner> {
+export async function plugRunner(config: Config): Promise<Runner> {
   const runtimes = join(config.home, "runtimes");
   const runtime = { node: await installNode(runtimes), staticServer: await installStaticServer(runtimes) };
   const ports = new PortAllocator();

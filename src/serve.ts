@@ -1,66 +1,113 @@
-import { once } from "node:events";
-import { chmod, mkdir } from "node:fs/promises";
-import { join } from "node:path";
+import { once as event } from "node:events";
+import { flushCompileCache } from "node:module";
 import { type Config, loadConfig } from "./config.ts";
+import { beingReplaced } from "./control/controller.ts";
 import { recover } from "./control/recover.ts";
-import { stopEverything } from "./control/stop.ts";
-import { MaestroError } from "./errors.ts";
-import { LockedError, takeLock } from "./lib/lock-file.ts";
-import { createLog } from "./lib/log.ts";
+import { endEverything } from "./ending.ts";
+import { lockHome, prepareHome } from "./home.ts";
+import { createLog, type Log } from "./lib/log.ts";
 import { ownVersion } from "./lib/own-version.ts";
-import { assemble, formatAddress, keepLogs, openDoor, type Parts } from "./maestro.ts";
+import { assemble, formatAddress, openDoor, type Parts } from "./maestro.ts";
 import type { Subject } from "./operations/operation.ts";
+import { become, type NextVersion, prepareReload } from "./reload.ts";
+import { exitStatusOfStop, isService } from "./service/exit-status.ts";
+import { notifyReady, notifyReloading, notifyStopping } from "./service/notify.ts";
+import { inheritedSockets } from "./service/sockets.ts";
 
-/** How the controller ends: `leave` lets workers and apps serve on, `everything` ends them too. */
-type Ending = "leave" | "everything";
+/**
+ * How the controller ends: `leave` lets workers and apps serve on, `everything` ends them too; `for good`: a service
+ * manager is not to start it again. With a next version this process becomes that.
+ */
+type Ending = "leave" | "everything" | "everything for good" | NextVersion;
 
 /**
  * `maestro serve`: runs the controller until it is told to end. SIGTERM ends it alone (with `--stop-apps`:
- * everything); SIGINT and `maestro stop` end everything, a second SIGINT without waiting for what is under way.
+ * everything); SIGINT and `maestro stop` end everything, a second SIGINT without waiting for what is under way;
+ * `maestro reload` makes this process the version that is installed then.
  */
 export async function serve(flags: Record<string, unknown>, env: NodeJS.ProcessEnv): Promise<void> {
+  const handed = inheritedSockets(env, process.pid);
   const config = loadConfig(flags, env);
   const log = createLog(config.logLevel);
-  const began = new Date().toISOString();
   await prepareHome(config.home);
   await using lock = await lockHome(config.home);
 
   const signalled = untilSignal(config);
-  const parts = await assemble(config, log);
-  const recovered = Promise.withResolvers<void>();
-
+  const parts = await assemble(config, log, handed);
   const asked = Promise.withResolvers<Ending>();
-  // After the answer has been written: whoever asks for the end is told that it comes.
-  const end = () => setImmediate(() => asked.resolve("everything"));
-  const subject: Subject = {
-    controller: parts.controller,
-    process: {
-      version: ownVersion(),
-      startedAt: began,
-      http: parts.http,
-      rpc: formatAddress(config.rpc),
-      end,
-    },
-  };
+  const subject = describe(parts, config, (ending) => setImmediate(() => asked.resolve(ending)));
+  const recovered = Promise.withResolvers<void>();
   const rpc = await openDoor(subject, recovered.promise, config, log).catch((error) => giveUp(parts, error));
   subject.process.rpc = rpc.address;
   await recover(parts.controller).catch((error) => giveUp(parts, error));
   recovered.resolve();
-  const logKeeper = keepLogs(config, log);
+  parts.logKeeper.start();
   log.info({ pid: process.pid, http: parts.http, rpc: rpc.address, home: config.home }, "maestro.ready");
+  flushCompileCache(); // It would be written at the end of this process only, which may be its replacement.
+  void notifyReady(`serves ${parts.http.join(", ")}`, { env, log });
+  if (isService(env)) void parts.workers.stranded.then(() => giveWayToServiceManager(log));
 
   const ending = await Promise.race([asked.promise, signalled]);
-  log.info({ ending }, "maestro.ending");
-  if (ending === "everything") {
+  log.info({ ending: typeof ending === "string" ? ending : "reload" }, "maestro.ending");
+  if (typeof ending !== "string") {
+    await notifyReloading("is being replaced by the installed version", { env, log });
+    await seeThrough(parts);
+    await rpc.close(beingReplaced());
+    become(ending);
+  }
+  void notifyStopping(ending, { env, log });
+  if (ending !== "leave") {
     const ended = endEverything(parts, config);
     await rpc.close();
     await ended;
-    await logKeeper.end();
   }
   log.info({ ending }, "maestro.ended");
   await lock[Symbol.asyncDispose]();
   // Whatever goes on in here must not go on: to leave is to vanish, which workers and apps are made for.
-  process.exit(0);
+  process.exit(ending === "everything for good" ? exitStatusOfStop(env) : 0);
+}
+
+/** The sockets that systemd handed over do not last over a reload: only a fresh start gets them again. */
+function giveWayToServiceManager(log: Log): never {
+  log.error({}, "maestro.stranded");
+  process.exit(1);
+}
+
+/** What operations act on. `end` is called before the answer has been written: whoever asks is told that it comes. */
+function describe({ controller, workers, http }: Parts, config: Config, end: (how: Ending) => void): Subject {
+  const facts: Subject["process"] = {
+    version: ownVersion,
+    startedAt: new Date().toISOString(),
+    http,
+    rpc: formatAddress(config.rpc),
+    end: () => end("everything for good"),
+    reload: once(async () => {
+      const { next, report } = await prepareReload(workers, facts, config);
+      end(next);
+      return report;
+    }),
+  };
+  return { controller, process: facts };
+}
+
+/** Whoever asks while it is under way gets the same answer; after a failure it can be asked again. */
+function once<T>(work: () => Promise<T>): () => Promise<T> {
+  let underWay: Promise<T> | null = null;
+  return async () => {
+    underWay ??= work();
+    try {
+      return await underWay;
+    } catch (error) {
+      underWay = null;
+      throw error;
+    }
+  };
+}
+
+/** What has been begun is ended by the version that began it; nothing is begun any more. */
+async function seeThrough({ controller }: Parts): Promise<void> {
+  controller.beginReplacement();
+  await controller.serializer.idle();
 }
 
 async function giveUp({ workers }: Parts, error: unknown): Promise<never> {
@@ -68,53 +115,9 @@ async function giveUp({ workers }: Parts, error: unknown): Promise<never> {
   throw error;
 }
 
-/** Apps' users pass through the home to their own directory; what is Maestro's own is closed to them. */
-async function prepareHome(home: string): Promise<void> {
-  await mkdir(home, { recursive: true, mode: 0o755 });
-  for (const [name, mode] of [
-    ["apps", 0o711],
-    ["runtimes", 0o755],
-    ["state", 0o700],
-    ["run", 0o700],
-  ] as const) {
-    await mkdir(join(home, name), { recursive: true });
-    await chmod(join(home, name), mode);
-  }
-}
-
-async function lockHome(home: string): Promise<AsyncDisposable> {
-  try {
-    return await takeLock(join(home, "run", "controller.lock"));
-  } catch (error) {
-    if (!(error instanceof LockedError)) throw error;
-    throw new MaestroError(
-      "BUSY",
-      `Maestro is already running on ${home}, as process ${error.pid}; use another --home, or end it with \`maestro stop\``,
-      { home, pid: error.pid },
-    );
-  }
-}
-
 async function untilSignal({ stopApps }: Config): Promise<Ending> {
   return Promise.race([
-    once(process, "SIGTERM").then((): Ending => (stopApps ? "everything" : "leave")),
-    once(process, "SIGINT").then((): Ending => "everything"),
+    event(process, "SIGTERM").then((): Ending => (stopApps ? "everything" : "leave")),
+    event(process, "SIGINT").then((): Ending => "everything for good"),
   ]);
-}
-
-/**
- * No new connections; requests under way finish; apps are told to end at once, and end their streams themselves.
- * A second SIGINT ends the patience with all of them.
- */
-async function endEverything({ controller, workers }: Parts, config: Config): Promise<void> {
-  const hurry = new AbortController();
-  const limits = { requestsMs: config.requestDrain * 1000, streamsMs: 0 };
-  const patience = limits.requestsMs + config.stopGrace * 1000;
-  process.once("SIGINT", () => {
-    hurry.abort();
-    void workers.end({ requestsMs: 0, streamsMs: 0 });
-  });
-  const workersEnded = workers.end({ requestsMs: patience, streamsMs: patience });
-  await stopEverything(controller, { limits, hurry: hurry.signal });
-  await workersEnded;
 }

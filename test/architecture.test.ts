@@ -6,8 +6,24 @@ const root = resolve(import.meta.dirname, "..");
 
 /** Who may import whom: docs/architecture.md. `lib` and packages are open to everyone. */
 const allowed: Record<string, readonly string[]> = {
-  bin: ["serve", "config", "sdk", "operations", "apprunner", "release", "service", "errors", "app"],
-  serve: ["maestro", "service", "control", "operations", "config", "errors"],
+  bin: [
+    "serve",
+    "check",
+    "ending",
+    "config",
+    "sdk",
+    "operations",
+    "apprunner",
+    "release",
+    "service",
+    "errors",
+    "app",
+  ],
+  serve: ["maestro", "home", "ending", "reload", "service", "control", "operations", "config", "errors"],
+  home: ["errors"],
+  ending: ["maestro", "home", "control", "config", "errors"],
+  check: ["maestro", "control", "config", "protocol", "errors"],
+  reload: ["config", "control", "app", "protocol", "errors"],
   maestro: [
     "config",
     "rpc",

@@ -1,5 +1,6 @@
 import type { InstallOptions, InstallReport } from "../../src/app/installation.ts";
 import type { DoctorCheck } from "../../src/app/reports.ts";
+import type { CheckReport } from "../../src/protocol/reload.ts";
 import type { CallOptions, OperationName, Operations, Session } from "../operations.ts";
 import { type Screen, wantsColor } from "./render/screen.ts";
 import type { Terminal } from "./terminal.ts";
@@ -11,11 +12,18 @@ export type Parts = {
   connect(options: { server: string; token?: string }): Session | Promise<Session>;
   /** Runs Maestro in this process; `flags` are the settings that were given as options, by name. */
   serve(flags: Record<string, unknown>): Promise<void>;
+  /** Whether this version could take over what `serve` with these settings runs. */
+  check(flags: Record<string, unknown>): Promise<CheckReport>;
+  /** Ends what a Maestro without a controller has left running on a home; the default one when none is named. */
+  stopWithoutServer(home: string | undefined): Promise<Ended>;
   /** Looks at this machine without a server. */
   doctor(): Promise<DoctorCheck[]>;
   /** Writes the systemd units of this machine; `flags` as for `serve`. */
   install(flags: Record<string, unknown>, options: InstallOptions): Promise<InstallReport>;
 };
+
+/** What was ended where no controller was. */
+export type Ended = { home: string; stopped: string[]; instances: number; workers: number };
 
 export type GlobalOptions = { server?: string; json?: true };
 
@@ -67,8 +75,8 @@ export class CommandLine {
   }
 
   /** Does something in a session with the server, and ends the session. */
-  async withServer<T>(work: (session: Session) => Promise<T>): Promise<T> {
-    const session = await this.connect();
+  async withServer<T>(work: (session: Session) => Promise<T>, server?: string): Promise<T> {
+    const session = await this.connect(server);
     try {
       return await work(session);
     } finally {
@@ -76,8 +84,7 @@ export class CommandLine {
     }
   }
 
-  async connect(): Promise<Session> {
-    const server = this.namedServer ?? defaultServer;
+  async connect(server = this.namedServer ?? defaultServer): Promise<Session> {
     const token = this.parts.terminal.env["MAESTRO_RPC_TOKEN"];
     return this.parts.connect({ server, ...(token === undefined || token === "" ? {} : { token }) });
   }

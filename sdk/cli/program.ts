@@ -5,6 +5,7 @@ import { addDomainsCommands } from "./commands/domains.ts";
 import { addInspectCommands } from "./commands/inspect.ts";
 import { addInstallCommand } from "./commands/install.ts";
 import { addLogsCommand } from "./commands/logs.ts";
+import { addReloadCommand } from "./commands/reload.ts";
 import { addServeCommand } from "./commands/serve.ts";
 import { addStopCommands } from "./commands/stop.ts";
 
@@ -19,6 +20,7 @@ export function buildProgram(parts: Parts, { quiet = false }: { quiet?: boolean 
   addLogsCommand(program, line);
   addDomainsCommands(program, line);
   addStopCommands(program, line);
+  addReloadCommand(program, line);
   return program;
 }
 

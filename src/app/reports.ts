@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { DeployRecord } from "./deploy.ts";
 
 /** What Maestro answers about itself and its apps: the outputs of the operations, and what `--json` prints. */
 
@@ -67,7 +68,16 @@ export const StatusReport = z.object({
   http: z.array(z.string()),
   rpc: z.string(),
   workers: z.array(
-    z.object({ pid: z.int(), connections: z.int(), requests: z.int(), problem: z.string().optional() }),
+    z.object({
+      pid: z.int(),
+      connections: z.int(),
+      requests: z.int(),
+      /** Maestro's version that it is of. */
+      version: z.string().optional(),
+      /** It accepts no more connections, and ends when those that it has do. */
+      leaving: z.boolean().optional(),
+      problem: z.string().optional(),
+    }),
   ),
   isolation: Isolation,
   apps: z.array(AppReport),
@@ -85,6 +95,42 @@ export const DeployReport = z.object({
   notes: z.array(z.string()),
 });
 export type DeployReport = z.infer<typeof DeployReport>;
+
+export const ReleasesReport = z.object({
+  app: z.string(),
+  /** The latest first. */
+  releases: z.array(
+    z.object({
+      release: z.int(),
+      /** `current` serves; `kept`: it has served, and retention keeps it. */
+      state: z.enum(["current", "previous", "kept"]),
+      /** ISO 8601. */
+      createdAt: z.string().optional(),
+      /** Where its start lines come from. */
+      source: z.string().optional(),
+      files: z.int().optional(),
+      bytes: z.int().optional(),
+      /** What is wrong with one that cannot be used. */
+      problem: z.string().optional(),
+    }),
+  ),
+  /** What was done, the latest first. */
+  deploys: z.array(DeployRecord.omit({ v: true, app: true, process: true })),
+});
+export type ReleasesReport = z.infer<typeof ReleasesReport>;
+
+/** A reload that is about to happen: the workers are replaced, the controller becomes the new version next. */
+export const ReloadReport = z.object({
+  from: z.string(),
+  to: z.string(),
+  /** Of the controller: it stays. */
+  pid: z.int(),
+  /** Of the controller that is replaced, ISO 8601: `status` of the next one tells another time. */
+  startedAt: z.string(),
+  workers: z.int(),
+  instances: z.int(),
+});
+export type ReloadReport = z.infer<typeof ReloadReport>;
 
 /** What `onProgress` receives while a deploy goes on. `tookMs` is there when the step has ended. */
 export const DeployProgress = z.object({

@@ -33,11 +33,11 @@ export async function inTurn<T>(
       { app: request.app, ...underWay },
     );
   }
-  controller.ending.throwIfAborted();
+  controller.refuseWhenClosing();
   const deploy = controller.history.begin(request.app, request.by);
   runtime.deploying ??= deploy;
   return controller.serializer.run(request.app, async () => {
-    controller.ending.throwIfAborted();
+    controller.refuseWhenClosing();
     runtime.deploying = deploy;
     await publishIfAway(controller, request.app);
     try {

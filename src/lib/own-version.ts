@@ -2,17 +2,20 @@ import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-/** The version in Maestro's package.json: the nearest one above this file, which may lie in dist/ or not. */
-export function ownVersion(from = dirname(fileURLToPath(import.meta.url))): string {
-  const found = readVersion(join(from, "package.json"));
-  if (found !== null) return found;
+/** The directory of Maestro's package: the nearest one above this file, which may lie in dist/ or not. */
+export const packageDirectory = findPackage(dirname(fileURLToPath(import.meta.url)));
+
+/** The version of the code that this process runs; what package.json says may have become another since. */
+export const ownVersion = readVersion(packageDirectory) ?? "unknown";
+
+function findPackage(from: string): string {
   const parent = dirname(from);
-  return parent === from ? "unknown" : ownVersion(parent);
+  return readVersion(from) !== null || parent === from ? from : findPackage(parent);
 }
 
-function readVersion(path: string): string | null {
+function readVersion(directory: string): string | null {
   try {
-    const content: unknown = JSON.parse(readFileSync(path, "utf8"));
+    const content: unknown = JSON.parse(readFileSync(join(directory, "package.json"), "utf8"));
     return isOwnPackage(content) ? content.version : null;
   } catch {
     // No package.json in this directory: the next one up is asked.

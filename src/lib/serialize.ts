@@ -7,6 +7,11 @@ export class Serializer<Key> {
     return this.#tails.has(key);
   }
 
+  /** Resolves when no task of any key runs or waits. */
+  async idle(): Promise<void> {
+    while (this.#tails.size > 0) await Promise.all(this.#tails.values());
+  }
+
   async run<T>(key: Key, task: () => Promise<T>): Promise<T> {
     const before = this.#tails.get(key) ?? Promise.resolve();
     const result = before.then(task);

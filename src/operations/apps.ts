@@ -39,10 +39,12 @@ export const statusOperation = operation({
     startedAt,
     http,
     rpc,
-    workers: (await controller.traffic.status()).map(({ pid, connections, requests }) => ({
+    workers: (await controller.traffic.status()).map(({ pid, connections, requests, version, leaving }) => ({
       pid,
       connections,
       requests,
+      version,
+      leaving,
     })),
     isolation: controller.runner.isolation,
     apps: reportApps(controller),

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { type Access, mayCall, type Principal } from "../app/principal.ts";
-import type { DeployProgress, LogLine } from "../app/reports.ts";
+import type { DeployProgress, LogLine, ReloadReport } from "../app/reports.ts";
 import type { Controller } from "../control/controller.ts";
 import { MaestroError } from "../errors.ts";
 
@@ -23,6 +23,8 @@ export type Subject = {
     http: string[];
     /** Ends all of Maestro, after the answer has been sent. */
     end(): void;
+    /** Replaces this Maestro by the installed version, after the answer has been sent. Throws `RELOAD_FAILED`. */
+    reload(): Promise<ReloadReport>;
   };
 };
 

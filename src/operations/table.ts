@@ -12,6 +12,8 @@ import { incomingOperation, registerAppOperation, restartAppOperation, restartOp
 import { doctorOperation } from "./doctor.ts";
 import { logsOperation } from "./logs.ts";
 import type { Operation } from "./operation.ts";
+import { releasesOperation } from "./releases.ts";
+import { reloadOperation } from "./reload.ts";
 
 /** What Maestro can do. Every door opens onto this table. */
 export const operations: ReadonlyMap<string, Operation> = new Map(
@@ -29,6 +31,8 @@ export const operations: ReadonlyMap<string, Operation> = new Map(
     domainsRemoveOperation,
     removeOperation,
     stopOperation,
+    releasesOperation,
+    reloadOperation,
     doctorOperation,
   ].map((operation) => [operation.name, operation]),
 );

@@ -22,8 +22,11 @@ export type RpcOptions = CallerRules & {
 export type Rpc = {
   /** Where it can be called: "host:port" with the port that it really has, or the path when there is no TCP. */
   address: string;
-  /** Accepts no more and ends every session; what was written still goes out. Resolves when all are closed. */
-  close(): Promise<void>;
+  /**
+   * Accepts no more and ends every session, with a reason if there is one; what was written still goes out. Resolves
+   * when all are closed.
+   */
+  close(reason?: MaestroError): Promise<void>;
 };
 
 /**
@@ -36,9 +39,9 @@ export async function startRpc(options: RpcOptions): Promise<Rpc> {
   const limits = { ...defaultLimits, ...options.limits };
   const lobby = new Lobby({ ...options, limits });
   const servers: Server[] = [];
-  const close = async () => {
+  const close = async (reason?: MaestroError) => {
     const closed = servers.map((server) => new Promise((resolve) => server.close(resolve)));
-    lobby.close();
+    lobby.close(reason);
     await Promise.all(closed);
   };
   const open = async (via: "unix" | "tcp", where: ListenOptions) => {
@@ -79,8 +82,8 @@ class Lobby {
     session.end(new MaestroError("BUSY", `${this.#sessions.size - 1} sessions are open; close one of them`));
   }
 
-  close(): void {
-    for (const session of this.#sessions) session.close();
+  close(reason?: MaestroError): void {
+    for (const session of this.#sessions) session.leave(reason);
   }
 
   /** The oldest of those that have not called yet goes: silent connections never keep a caller out. */

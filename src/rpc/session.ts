@@ -76,6 +76,12 @@ export class Session implements CallingSession {
     this.close();
   }
 
+  /** Ends because this side does; whoever waits for an answer is told why. */
+  leave(reason: MaestroError | undefined): void {
+    if (reason) this.#answer("error")(toWire(reason));
+    this.close();
+  }
+
   /** Lets the other side read what was sent, for a moment, and takes nothing from it any more. */
   close(): void {
     this.#stop();

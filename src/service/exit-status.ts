@@ -4,7 +4,12 @@
  */
 export const endedForGood = 100;
 
-/** The exit status of an end of everything that `maestro stop` or SIGINT asked for. NOTIFY_SOCKET: sd_notify(3). */
+/** The exit status of an end of everything that `maestro stop` or SIGINT asked for. */
 export function exitStatusOfStop(env: NodeJS.ProcessEnv): number {
-  return (env["NOTIFY_SOCKET"] ?? "") === "" ? 0 : endedForGood;
+  return isService(env) ? endedForGood : 0;
+}
+
+/** Whether a service manager started this process, and starts it again: NOTIFY_SOCKET, sd_notify(3). */
+export function isService(env: NodeJS.ProcessEnv): boolean {
+  return (env["NOTIFY_SOCKET"] ?? "") !== "";
 }

@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import type { Log } from "../lib/log.ts";
+import { isService } from "./exit-status.ts";
 
 const run = promisify(execFile);
 
@@ -33,7 +34,7 @@ async function notify(
   status: string,
   { env, log }: NotifyOptions,
 ): Promise<void> {
-  if ((env["NOTIFY_SOCKET"] ?? "") === "") return;
+  if (!isService(env)) return;
   const oneLine = status.replace(/\s+/g, " ").trim();
   try {
     await run("systemd-notify", [`${state}=1`, `STATUS=${oneLine}`], { env, timeout: limitMs });

@@ -159,7 +159,6 @@ describe("when the server is not there", () => {
     await door.end("SIGKILL");
     await expect(call).rejects.toThrow("ended the session before `logs` was answered");
     await expect(client.call("restart", { app: "hello" })).rejects.toMatchObject({ code: "INTERNAL" });
-    await expect(client.ended).rejects.toMatchObject({ code: "INTERNAL" });
   });
 
   it("rejects the calls under way when it is closed itself", async () => {

@@ -48,6 +48,8 @@ export type RunOptions = {
   tty?: boolean;
   now?: number;
   connect?: Parts["connect"];
+  check?: Parts["check"];
+  stopWithoutServer?: Parts["stopWithoutServer"];
   doctor?: () => Promise<DoctorCheck[]>;
   installation?: InstallReport;
   /** Receives a function that presses Ctrl-C. */
@@ -91,6 +93,8 @@ export async function runCli(
         return server;
       }),
     serve: async (flags) => void ran.served.push(flags),
+    stopWithoutServer: options.stopWithoutServer ?? (() => Promise.reject(new Error("nothing to stop"))),
+    check: options.check ?? (() => Promise.reject(new Error("nothing to check"))),
     doctor: options.doctor ?? (async () => []),
     install: async (flags, installOptions) => {
       ran.installed.push([flags, installOptions]);

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { z } from "zod";
 import type { InstanceReport } from "../../src/app/reports.ts";
 import { MaestroError } from "../../src/errors.ts";
 import type { Chaos, ChaosApp } from "./chaos.ts";
@@ -45,6 +46,15 @@ export const actions: Record<string, Action> = {
   "the controller is ended": restartController("SIGTERM"),
   "the controller is killed in a deploy": (chaos) =>
     inDeploy(chaos, () => restartController("SIGKILL")(chaos)),
+  "Maestro is reloaded": reload,
+  "Maestro is reloaded in a deploy": (chaos) => inDeploy(chaos, () => reload(chaos)),
+  "the log keeper is killed": async ({ maestro }) => {
+    const { pid } = z.object({ pid: z.int() }).parse(await maestro.last("log-keeper.started"));
+    const since = maestro.logLength;
+    process.kill(pid, "SIGKILL");
+    await maestro.until("log-keeper.started", () => true, since);
+    return undefined;
+  },
   "a worker and the controller are killed": async (chaos) => {
     const excuse = await killWorker(chaos);
     await restartController("SIGKILL")(chaos);
@@ -98,10 +108,16 @@ function restartController(signal: "SIGKILL" | "SIGTERM"): Action {
   };
 }
 
+async function reload({ maestro }: Chaos): Promise<undefined> {
+  const since = maestro.logLength;
+  await (await maestro.client()).call("reload", {});
+  await maestro.until("maestro.ready", () => true, since);
+}
+
 /** Frozen before it is killed: it accepts nothing between the look at what it has accepted and its death. */
 async function killWorker({ maestro, random }: Chaos): Promise<Excuse> {
   const { workers } = await (await maestro.client()).call("status", {});
-  const { pid } = random.pick(workers);
+  const { pid } = random.pick(workers.filter(({ leaving }) => leaving !== true));
   const since = maestro.logLength;
   freeze(pid);
   const excuse = insideWorker(clientsOf(pid, maestro.httpPort), performance.now());

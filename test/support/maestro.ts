@@ -17,6 +17,7 @@ const Ready = z.object({ http: z.array(z.string()), rpc: z.string() });
 export class TestMaestro implements AsyncDisposable {
   readonly home: string;
   readonly #flags: readonly string[];
+  readonly #program: string;
   #child: ChildProcess | null = null;
   #client: Client | null = null;
   readonly #log: LogEntry[] = [];
@@ -25,15 +26,21 @@ export class TestMaestro implements AsyncDisposable {
   httpPort = 0;
   rpc = "";
 
-  private constructor(home: string, flags: readonly string[]) {
+  private constructor(home: string, flags: readonly string[], program: string) {
     this.home = home;
     this.#flags = flags;
+    this.#program = program;
   }
 
   static async start(...flags: string[]): Promise<TestMaestro> {
+    return TestMaestro.startFrom(repository, ...flags);
+  }
+
+  /** Of the Maestro that is installed in a directory. */
+  static async startFrom(program: string, ...flags: string[]): Promise<TestMaestro> {
     const home = await mkdtemp(join(tmpdir(), "maestro-test-"));
     await chmod(home, 0o711); // the apps' own users pass through it
-    const maestro = new TestMaestro(home, flags);
+    const maestro = new TestMaestro(home, flags, program);
     try {
       await maestro.serve();
       return maestro;
@@ -48,7 +55,7 @@ export class TestMaestro implements AsyncDisposable {
     const http = `127.0.0.1:${this.httpPort}`;
     const rpc = this.rpc === "" ? "127.0.0.1:0" : this.rpc;
     const args = [
-      "bin/maestro.ts",
+      join(this.#program, "bin/maestro.ts"),
       "serve",
       "--home",
       this.home,
@@ -59,7 +66,7 @@ export class TestMaestro implements AsyncDisposable {
       ...this.#flags,
     ];
     const child = spawn(process.execPath, args, {
-      cwd: repository,
+      cwd: this.#program,
       env: { ...process.env, ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });
@@ -101,8 +108,17 @@ export class TestMaestro implements AsyncDisposable {
     return promise;
   }
 
+  /** The latest log line of an event, the first one when none has come yet. */
+  async last(event: string): Promise<LogEntry> {
+    return this.#log.findLast(({ msg }) => msg === event) ?? this.until(event);
+  }
+
   get logLength(): number {
     return this.#log.length;
+  }
+
+  logSince(since: number, event: string): LogEntry[] {
+    return this.#log.slice(since).filter(({ msg }) => msg === event);
   }
 
   logText(): string {

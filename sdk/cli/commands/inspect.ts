@@ -4,8 +4,10 @@ import { toWire } from "../../../src/errors.ts";
 import type { Session } from "../../operations.ts";
 import type { CommandLine } from "../command-line.ts";
 import { renderApps, renderInstances } from "../render/apps.ts";
+import { renderReleases } from "../render/releases.ts";
 import { renderDoctor, renderStatus } from "../render/status.ts";
 import { examples } from "./example.ts";
+import { wholeNumber } from "./logs.ts";
 
 export function addInspectCommands(program: Command, line: CommandLine): void {
   program
@@ -23,6 +25,19 @@ export function addInspectCommands(program: Command, line: CommandLine): void {
     .argument("[app]", "only those of this app")
     .addHelpText("after", examples("maestro ps shop"))
     .action((app?: string) => line.answer("ps", app === undefined ? {} : { app }, renderInstances));
+  program
+    .command("releases")
+    .summary("list an app's releases, and what was done")
+    .description(
+      "Lists the releases of an app that are kept, and its latest deploys with how each ended:\n" +
+        "done, failed, and where Maestro itself ended in the middle: finished (by the next one) or undone.",
+    )
+    .argument("<app>", "the app's name")
+    .option("-n, --deploys <n>", "how many deploys (default: 10)", wholeNumber)
+    .addHelpText("after", examples("maestro releases shop"))
+    .action((app: string, { deploys }: { deploys?: number }) =>
+      line.answer("releases", deploys === undefined ? { app } : { app, deploys }, renderReleases),
+    );
   program
     .command("status")
     .summary("tell how Maestro is")

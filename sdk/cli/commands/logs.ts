@@ -39,7 +39,8 @@ async function showLogs(
   answer.lines.forEach(print);
 }
 
-function wholeNumber(text: string): number {
+/** Reads an option that counts something. */
+export function wholeNumber(text: string): number {
   if (/^\d{1,6}$/.test(text)) return Number(text);
   throw new InvalidArgumentError("It has to be a whole number.");
 }

@@ -1,4 +1,5 @@
 import { type Command, Option } from "commander";
+import type { CheckReport } from "../../../src/protocol/reload.ts";
 import type { CommandLine } from "../command-line.ts";
 import { collect } from "./deploy.ts";
 import { examples } from "./example.ts";
@@ -107,13 +108,24 @@ export function addServeCommand(program: Command, line: CommandLine): void {
       "after",
       examples("maestro serve", "maestro serve --home ./.maestro --http 127.0.0.1:8000 --http :8080"),
     )
-    .action((flags: Record<string, unknown>) => line.parts.serve(flags));
+    .option(
+      "--check",
+      "start nothing: tell whether this version could take over what runs (as `maestro reload` asks)",
+    )
+    .action(async ({ check, ...flags }: Record<string, unknown>) => {
+      if (check === true) line.print(await line.parts.check(flags), renderCheck);
+      else await line.parts.serve(flags);
+    });
   addSettingOptions(serve);
 }
 
 /** An option for every setting. */
 export function addSettingOptions(command: Command): void {
   for (const setting of Object.values(settingOptions)) command.addOption(optionOf(setting));
+}
+
+function renderCheck({ version, node, home, apps, instances, workers }: CheckReport): string {
+  return `Version ${version} on Node ${node} could take over ${home}: ${apps} apps, ${instances} instances and ${workers.running} proxy workers that run.\n`;
 }
 
 function optionOf({ flag, help, choices, repeatable }: SettingOption): Option {

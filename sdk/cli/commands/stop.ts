@@ -1,6 +1,8 @@
+import { join, resolve } from "node:path";
 import type { Command } from "commander";
+import { toWire } from "../../../src/errors.ts";
 import type { Operations } from "../../operations.ts";
-import type { CommandLine } from "../command-line.ts";
+import type { CommandLine, Ended } from "../command-line.ts";
 import { harmless } from "../render/screen.ts";
 import { examples } from "./example.ts";
 
@@ -9,12 +11,16 @@ export function addStopCommands(program: Command, line: CommandLine): void {
     .command("stop")
     .summary("stop an app, or all of Maestro")
     .description(
-      "Stops an app until its next deploy or restart; what is under way may finish first.\nWithout an app: ends all of Maestro, every app included.",
+      "Stops an app until its next deploy or restart; what is under way may finish first.\n" +
+        "Without an app: ends all of Maestro, every app included; also what a Maestro that is gone has left running.",
     )
     .argument("[app]", "the app's name")
-    .addHelpText("after", examples("maestro stop shop", "maestro stop"))
-    .action((app?: string) =>
-      line.answer("stop", app === undefined ? {} : { app }, (output) => renderStopped(output, app)),
+    .option("--home <dir>", "the home of the Maestro to end, when it does not answer at the default address")
+    .addHelpText("after", examples("maestro stop shop", "maestro stop", "maestro stop --home ./.maestro"))
+    .action((app: string | undefined, { home }: { home?: string }) =>
+      app === undefined
+        ? stopMaestro(line, home)
+        : line.answer("stop", { app }, (output) => renderStopped(output, app)),
     );
   program
     .command("remove")
@@ -28,6 +34,29 @@ export function addStopCommands(program: Command, line: CommandLine): void {
     .action((app: string, { data }: { data?: true }) =>
       line.answer("remove", data ? { app, data } : { app }, renderRemoved),
     );
+}
+
+/** By its controller; where none answers, and none was named, what it left running is ended here. */
+async function stopMaestro(line: CommandLine, home: string | undefined): Promise<void> {
+  try {
+    const server = home === undefined ? undefined : join(resolve(home), "run", "maestro.sock");
+    const output = await line.withServer((session) => session.call("stop", {}), server);
+    line.print(output, (answer) => renderStopped(answer, undefined));
+  } catch (error) {
+    if (toWire(error).details["why"] === undefined || line.namedServer !== undefined) throw error;
+    line.print(await line.parts.stopWithoutServer(home), renderLeftBehind);
+  }
+}
+
+function renderLeftBehind({ home, stopped, instances, workers }: Ended): string {
+  if (instances + workers === 0) return `Nothing of Maestro runs on ${harmless(home)}.\n`;
+  const what = [
+    ...(instances > 0
+      ? [`${stopped.map(harmless).join(", ")} (${instances} instance${instances === 1 ? "" : "s"})`]
+      : []),
+    ...(workers > 0 ? [`${workers} proxy worker${workers === 1 ? "" : "s"}`] : []),
+  ];
+  return `No controller ran on ${harmless(home)}; what it had left running is ended: ${what.join(" and ")}.\n`;
 }
 
 function renderStopped({ stopped }: Operations["stop"]["output"], app: string | undefined): string {

@@ -1,3 +1,4 @@
+import { describeExit } from "../../../src/app/instance.ts";
 import type { AppReport, InstanceReport } from "../../../src/app/reports.ts";
 import { harmless, paint, type Screen, type Tone } from "./screen.ts";
 import { table } from "./table.ts";
@@ -23,7 +24,18 @@ export function renderApps(apps: readonly AppReport[], screen: Screen): string {
     (urls.length > 0 ? urls : hostnames).join(" "),
   ]);
   const problems = apps.map((app) => renderProblem(app, screen)).join("");
-  return table(screen, ["APP", "STATE", "RELEASE", "INSTANCES", "ADDRESS"], rows) + problems;
+  const deaths = apps.map((app) => renderDeath(app, screen)).join("");
+  return table(screen, ["APP", "STATE", "RELEASE", "INSTANCES", "ADDRESS"], rows) + problems + deaths;
+}
+
+/** What an app that serves again has lived through; one that fails tells it in its problem. */
+function renderDeath({ app, state, lastDeath }: AppReport, screen: Screen): string {
+  if (lastDeath === undefined || state !== "serving") return "";
+  const { instance, release, at, exitCode: code, signal } = lastDeath;
+  const exit = describeExit({ code, signal: signal as NodeJS.Signals | null });
+  const when = at === null ? "" : ` ${ago(at, screen.now)}`;
+  const sentence = `${app}: ${instance} of v${release} ${exit}${when}, and was started again`;
+  return `${paint(screen, "dim", harmless(sentence))}\n`;
 }
 
 function renderProblem({ app, state, problem, lastWords }: AppReport, screen: Screen): string {

@@ -1,7 +1,7 @@
 import type { DoctorCheck, StatusReport } from "../../../src/app/reports.ts";
 import { renderApps } from "./apps.ts";
 import { harmless, paint, type Screen } from "./screen.ts";
-import { facts, table } from "./table.ts";
+import { type Cell, facts, table } from "./table.ts";
 import { ago } from "./time.ts";
 
 /** How the parts of Maestro are, and the apps. */
@@ -34,13 +34,18 @@ function describeIsolation({ level, holds }: StatusReport["isolation"]): string 
 
 function renderWorkers(workers: StatusReport["workers"], screen: Screen): string {
   if (workers.length === 0) return "No proxy worker runs.\n";
-  const rows = workers.map(({ pid, connections, requests, problem }) => [
-    String(pid),
-    String(connections),
-    String(requests),
-    problem === undefined ? { text: "well", tone: "good" as const } : { text: problem, tone: "bad" as const },
+  const rows = workers.map((worker) => [
+    String(worker.pid),
+    String(worker.connections),
+    String(worker.requests),
+    stateOfWorker(worker),
   ]);
   return table(screen, ["WORKER", "CONNECTIONS", "REQUESTS", "STATE"], rows);
+}
+
+function stateOfWorker({ problem, leaving }: StatusReport["workers"][number]): Cell {
+  if (problem !== undefined) return { text: problem, tone: "bad" };
+  return leaving ? { text: "leaving", tone: "dim" } : { text: "well", tone: "good" };
 }
 
 /** What of the machine is there, what is missing, and what that costs. */

@@ -9,6 +9,8 @@ process.exitCode = await main(process.argv.slice(2), {
   terminal: processTerminal(),
   connect: () => ({ call: writeLines, close() {} }),
   serve: async () => {},
+  check: () => Promise.reject(new Error("nothing to check")),
+  stopWithoutServer: () => Promise.reject(new Error("nothing to stop")),
   doctor: async () => [],
   install: async () => ({ dryRun: false, units: [], ran: [], notes: [], next: [] }),
 });

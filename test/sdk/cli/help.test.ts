@@ -12,6 +12,8 @@ const parts: Parts = {
   terminal: { env: {}, stdout: silent, stderr: silent, now: () => 0, onInterrupt: () => () => {} },
   connect: () => new FakeServer(),
   serve: async () => {},
+  check: () => Promise.reject(new Error("nothing to check")),
+  stopWithoutServer: () => Promise.reject(new Error("nothing to stop")),
   doctor: async () => [],
   install: async () => ({ dryRun: false, units: [], ran: [], notes: [], next: [] }),
 };
@@ -70,6 +72,6 @@ async function usageOf(argv: string[]): Promise<number> {
 describe("--version", () => {
   it("is the one of package.json", async () => {
     expect((await runCli(["--version"])).stdout).toBe("9.8.7\n");
-    expect(ownVersion()).toBe(packageJson.version);
+    expect(ownVersion).toBe(packageJson.version);
   });
 });
