@@ -37,7 +37,7 @@ export class Client {
   }
 
   async open(): Promise<void> {
-    await this.#patiently(undefined, () => this.#connected());
+    await this.#patiently({}, () => this.#connected());
   }
 
   /**
@@ -50,7 +50,7 @@ export class Client {
     input: Operations[Name]["input"],
     options: CallOptions = {},
   ): Promise<Operations[Name]["output"]> {
-    return this.#patiently(options.signal, async () => (await this.#connected()).call(name, input, options));
+    return this.#patiently(options, async () => (await this.#connected()).call(name, input, options));
   }
 
   /** Ends the session; what has no answer yet is rejected. */
@@ -72,24 +72,26 @@ export class Client {
   }
 
   /** Tries again what met the moment in which nobody answers, because one version becomes the next. */
-  async #patiently<T>(signal: AbortSignal | undefined, attempt: () => Promise<T>): Promise<T> {
+  async #patiently<T>({ signal, repeat = false }: CallOptions, attempt: () => Promise<T>): Promise<T> {
     const waits = backoff(pauses);
-    const began = performance.now();
-    let patienceMs = 0;
+    let patience = { since: performance.now(), ms: 0 };
     for (;;) {
       try {
         return await attempt();
       } catch (error) {
-        patienceMs = Math.max(patienceMs, patienceWith(error));
-        if (this.#closed || signal?.aborted || performance.now() - began > patienceMs) throw error;
+        const ms = patienceWith(error, repeat);
+        // It begins anew when a session that had been there for long is lost.
+        if (ms > patience.ms || ms === replacedMs) patience = { since: performance.now(), ms };
+        const isOver = performance.now() - patience.since >= patience.ms;
+        if (this.#closed || signal?.aborted || isOver) throw error;
       }
       await pause(waits.next(), undefined, { ...(signal ? { signal } : {}) });
     }
   }
 }
 
-function patienceWith(error: unknown): number {
+function patienceWith(error: unknown, repeat: boolean): number {
   if (!(error instanceof MaestroError)) return 0;
-  if (error.details["retry"] === true) return replacedMs;
+  if (error.details["retry"] === true || (repeat && error.details["lost"] === true)) return replacedMs;
   return error.details["why"] === "ECONNREFUSED" ? refusedMs : 0;
 }

@@ -44,6 +44,11 @@ export type CallOptions = {
   onProgress?: (progress: DeployProgress) => void;
   onLine?: (line: LogLine) => void;
   signal?: AbortSignal;
+  /**
+   * Asked again, for a while, when the session is lost before the answer: for what does nothing twice. The input is read
+   * anew each time.
+   */
+  repeat?: boolean;
 };
 
 /** A session with a server: what `connect` of client.ts gives. */

@@ -36,7 +36,7 @@ export function noOperation(server: string, operation: string): MaestroError {
 }
 
 export const cutOff = (server: string) =>
-  new MaestroError("INTERNAL", `${server} ended the session`, { server });
+  new MaestroError("INTERNAL", `${server} ended the session`, { server, lost: true });
 
 export const closed = (server: string) =>
   new MaestroError("INTERNAL", `the session with ${server} is closed`, { server });

@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError } from "commander";
 import type { LogLine } from "../../../src/app/reports.ts";
+import type { Operations } from "../../operations.ts";
 import type { CommandLine } from "../command-line.ts";
 import { renderLogLine } from "../render/logs.ts";
 import { examples } from "./example.ts";
@@ -28,15 +29,29 @@ async function showLogs(
   { follow, lines = 100, process }: LogsFlags,
 ): Promise<void> {
   const input = { app, lines, ...(process === undefined ? {} : { process }) };
-  const print = (logLine: LogLine) => line.print(logLine, renderLogLine);
-  if (follow) {
-    await line.interruptible((signal) =>
-      line.withServer((client) => client.call("logs", { ...input, follow }, { onLine: print, signal })),
-    );
-    return;
-  }
+  if (follow) return followLogs(line, input);
   const answer = await line.withServer((client) => client.call("logs", input));
-  answer.lines.forEach(print);
+  for (const logLine of answer.lines) line.print(logLine, renderLogLine);
+}
+
+/** Goes on where it was when the server was replaced or died in between. */
+async function followLogs(line: CommandLine, input: Operations["logs"]["input"]): Promise<void> {
+  const seen = new Map<string, string>();
+  const onLine = (logLine: LogLine) => {
+    const { cursor } = logLine;
+    if (cursor !== undefined) seen.set(cursor.slice(0, cursor.lastIndexOf(":")), cursor);
+    line.print(logLine, renderLogLine);
+  };
+  const following = {
+    ...input,
+    follow: true,
+    get after() {
+      return [...seen.values()];
+    },
+  };
+  await line.interruptible((signal) =>
+    line.withServer((client) => client.call("logs", following, { onLine, signal, repeat: true })),
+  );
 }
 
 /** Reads an option that counts something. */

@@ -43,7 +43,8 @@ async function stopMaestro(line: CommandLine, home: string | undefined): Promise
     const output = await line.withServer((session) => session.call("stop", {}), server);
     line.print(output, (answer) => renderStopped(answer, undefined));
   } catch (error) {
-    if (toWire(error).details["why"] === undefined || line.namedServer !== undefined) throw error;
+    const isElsewhere = home === undefined && line.namedServer !== undefined;
+    if (toWire(error).details["why"] === undefined || isElsewhere) throw error;
     line.print(await line.parts.stopWithoutServer(home), renderLeftBehind);
   }
 }
