@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { connect } from "../../sdk/client.ts";
 import type { Session } from "../../sdk/operations.ts";
 import { MaestroError } from "../../src/errors.ts";
@@ -166,6 +166,69 @@ describe("when the server is not there", () => {
     const client = await connect({ server: door.address });
     const call = client.call("logs", { app: "hello" }, { onLine: () => client.close() });
     await expect(call).rejects.toThrow("is closed before `logs` was answered");
+  });
+});
+
+describe("a server that is being replaced", () => {
+  const passing = { code: "BUSY", message: "Maestro is being replaced", details: { retry: true } };
+  const answerTo = (socket: Socket, answer: unknown[]) =>
+    socket.on("data", (chunk) => {
+      const id = /"callbacks":\{"(\d+)"/.exec(String(chunk))?.[1];
+      if (id) socket.write(`{"method":${id},"arguments":${JSON.stringify(answer)}}\n`);
+    });
+
+  it("is asked again when it says so, and when it ends the session with that", async () => {
+    let sessions = 0;
+    const server = await fakeServer((socket) => {
+      sessions += 1;
+      socket.write(greeting("apps"));
+      if (sessions === 1) answerTo(socket, [passing]);
+      else if (sessions === 2)
+        socket.on("data", () => socket.end(`{"method":"error","arguments":[${JSON.stringify(passing)}]}\n`));
+      else answerTo(socket, [null, []]);
+    });
+    const client = await connect({ server: server.address });
+    client.close();
+    const patient = await connect({ server: server.address });
+    expect(await patient.call("apps", {})).toEqual([]);
+    expect(sessions).toBe(3);
+    patient.close();
+    server.close();
+  });
+
+  it("is asked over a new connection when the old one has ended meanwhile", async () => {
+    const sockets: Socket[] = [];
+    const server = await fakeServer((socket) => {
+      sockets.push(socket);
+      socket.write(greeting("apps"));
+      answerTo(socket, [null, []]);
+    });
+    const client = await connect({ server: server.address });
+    sockets[0]?.destroy();
+    // A call that is sent before the end is noticed fails; every one after it does not.
+    await vi.waitFor(async () => expect(await client.call("apps", {})).toEqual([]));
+    expect(sockets).toHaveLength(2);
+    client.close();
+    server.close();
+  });
+
+  it("and dies with a question is asked again only when that does nothing twice", async () => {
+    let sessions = 0;
+    const server = await fakeServer((socket) => {
+      sessions += 1;
+      socket.write(greeting("apps"));
+      if (sessions % 2 === 1) socket.on("data", () => socket.destroy());
+      else answerTo(socket, [null, []]);
+    });
+    const client = await connect({ server: server.address });
+    await expect(client.call("apps", {})).rejects.toThrow("it may have been done");
+    client.close();
+    sessions = 0;
+    const repeating = await connect({ server: server.address });
+    expect(await repeating.call("apps", {}, { repeat: true })).toEqual([]);
+    expect(sessions).toBe(2);
+    repeating.close();
+    server.close();
   });
 });
 
