@@ -145,7 +145,7 @@ function refuseWeakIsolation({ isolation: wanted }: Config, { level, notes }: Ru
   );
 }
 
-type Door = Awaited<ReturnType<typeof startRpc>>;
+export type Door = Awaited<ReturnType<typeof startRpc>>;
 
 /** Calls that come before everything has been taken over wait until it has. */
 export async function openDoor(

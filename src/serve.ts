@@ -7,18 +7,19 @@ import { endEverything } from "./ending.ts";
 import { lockHome, prepareHome } from "./home.ts";
 import { createLog, type Log } from "./lib/log.ts";
 import { ownVersion } from "./lib/own-version.ts";
-import { assemble, formatAddress, openDoor, type Parts } from "./maestro.ts";
+import { assemble, type Door, formatAddress, openDoor, type Parts } from "./maestro.ts";
 import type { Subject } from "./operations/operation.ts";
 import { become, type NextVersion, prepareReload } from "./reload.ts";
 import { exitStatusOfStop, isService } from "./service/exit-status.ts";
-import { notifyReady, notifyReloading, notifyStopping } from "./service/notify.ts";
+import { type NotifyOptions, notifyReady, notifyReloading, notifyStopping } from "./service/notify.ts";
 import { inheritedSockets } from "./service/sockets.ts";
 
 /**
  * How the controller ends: `leave` lets workers and apps serve on, `everything` ends them too; `for good`: a service
  * manager is not to start it again. With a next version this process becomes that.
  */
-type Ending = "leave" | "everything" | "everything for good" | NextVersion;
+type EndingSignal = "leave" | "everything" | "everything for good";
+type Ending = EndingSignal | NextVersion;
 
 /**
  * `maestro serve`: runs the controller until it is told to end. SIGTERM ends it alone (with `--stop-apps`:
@@ -47,14 +48,9 @@ export async function serve(flags: Record<string, unknown>, env: NodeJS.ProcessE
   void notifyReady(`serves ${parts.http.join(", ")}`, { env, log });
   if (isService(env)) void parts.workers.stranded.then(() => giveWayToServiceManager(log));
 
-  const ending = await Promise.race([asked.promise, signalled]);
-  log.info({ ending: typeof ending === "string" ? ending : "reload" }, "maestro.ending");
-  if (typeof ending !== "string") {
-    await notifyReloading("is being replaced by the installed version", { env, log });
-    await seeThrough(parts);
-    await rpc.close(beingReplaced());
-    become(ending);
-  }
+  const asks = await Promise.race([asked.promise, signalled]);
+  log.info({ ending: typeof asks === "string" ? asks : "reload" }, "maestro.ending");
+  const ending = typeof asks === "string" ? asks : await replace(asks, parts, rpc, signalled, { env, log });
   void notifyStopping(ending, { env, log });
   if (ending !== "leave") {
     const ended = endEverything(parts, config);
@@ -104,10 +100,21 @@ function once<T>(work: () => Promise<T>): () => Promise<T> {
   };
 }
 
-/** What has been begun is ended by the version that began it; nothing is begun any more. */
-async function seeThrough({ controller }: Parts): Promise<void> {
+/**
+ * Becomes the next version. What has been begun is seen through by the version that began it, and nothing is begun any
+ * more; a signal in that time is obeyed instead.
+ */
+async function replace(
+  next: NextVersion,
+  { controller }: Parts,
+  rpc: Door,
+  signalled: Promise<EndingSignal>,
+  notify: NotifyOptions,
+): Promise<EndingSignal> {
+  await notifyReloading("is being replaced by the installed version", notify);
   controller.beginReplacement();
-  await controller.serializer.idle();
+  const quiet = controller.serializer.idle().then(() => rpc.close(beingReplaced()));
+  return (await Promise.race([quiet, signalled])) ?? become(next);
 }
 
 async function giveUp({ workers }: Parts, error: unknown): Promise<never> {
@@ -115,9 +122,9 @@ async function giveUp({ workers }: Parts, error: unknown): Promise<never> {
   throw error;
 }
 
-async function untilSignal({ stopApps }: Config): Promise<Ending> {
+async function untilSignal({ stopApps }: Config): Promise<EndingSignal> {
   return Promise.race([
-    event(process, "SIGTERM").then((): Ending => (stopApps ? "everything" : "leave")),
-    event(process, "SIGINT").then((): Ending => "everything for good"),
+    event(process, "SIGTERM").then((): EndingSignal => (stopApps ? "everything" : "leave")),
+    event(process, "SIGINT").then((): EndingSignal => "everything for good"),
   ]);
 }

@@ -62,7 +62,7 @@ describe("a reload", () => {
     const after = await status();
     expect(after).toMatchObject({ version: "1.1.0", pid: before.pid });
     expect(after.startedAt).not.toBe(before.startedAt);
-    expect(workersOf(after).map(({ version }) => version)).toEqual(before.workers.map(() => "1.1.0"));
+    expect(workersOf(after).map(({ version }) => version)).toEqual(workersOf(before).map(() => "1.1.0"));
     const kept = new Set(workersOf(before).map(({ pid }) => pid));
     expect(workersOf(after).filter(({ pid }) => kept.has(pid))).toEqual([]);
     expect((await (await maestro.client()).call("ps", {})).map(({ pid }) => pid)).toEqual(
@@ -105,6 +105,23 @@ describe("a reload", () => {
     const history = await (await maestro.client()).call("ps", { app: "shop" });
     expect(history.filter(({ state }) => state === "serving")).toHaveLength(1);
   });
+});
+
+it("a signal in the middle of a reload is obeyed", async () => {
+  await maestro.deploy("slow", fixture("traffic"));
+  const since = maestro.logLength;
+  // A deploy that takes its time keeps the reload waiting.
+  const slow = maestro.change("slow", {
+    "server.js":
+      'setTimeout(() => import("node:http").then((http) => http.createServer((q, s) => s.end()).listen(process.env.PORT)), 3000);',
+  });
+  await maestro.until("instance.started", (entry) => entry["app"] === "slow", since);
+  await (await maestro.client()).call("reload", {});
+  await maestro.until("maestro.ending", (entry) => entry["ending"] === "reload", since);
+  slow.catch(() => {}); // Whether it comes about or is given up is open.
+  expect(await maestro.end("SIGINT")).toBe(0);
+  await expect(fetchFrom(maestro.httpPort, "shop.test")).rejects.toThrow("ECONNREFUSED");
+  await maestro.serve();
 });
 
 describe("a reload that cannot come about leaves the old version as it was, and says why:", () => {
@@ -175,7 +192,9 @@ it("a controller that is started in another version, or with other settings, ren
   await load.more(20);
   await load.end();
   expect(load.failures).toEqual([]);
-  expect(workersOf(await status()).map(({ version }) => version)).toEqual(before.workers.map(() => "2.1.0"));
+  expect(workersOf(await status()).map(({ version }) => version)).toEqual(
+    workersOf(before).map(() => "2.1.0"),
+  );
 });
 
 /** Children that have ended and that nobody has asked how: those of a process that became another by execve(2). */

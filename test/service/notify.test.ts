@@ -1,33 +1,9 @@
-import { spawn } from "node:child_process";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { Log } from "../../src/lib/log.ts";
 import { endedForGood, exitStatusOfStop } from "../../src/service/exit-status.ts";
 import { notifyReady, notifyReloading, notifyStopping } from "../../src/service/notify.ts";
-import { missing, temporaryDirectory } from "../support/service.ts";
-
-/** The datagram socket of a service manager, whose messages come as lines of JSON; Node cannot make one. */
-const manager = `
-use IO::Socket::UNIX; use JSON::PP; use Socket;
-my $socket = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Local => $ARGV[0]) or die $!;
-$| = 1; print "\\"listening\\"\\n";
-while (defined $socket->recv(my $message, 65536)) { print encode_json([$message]), "\\n" }
-`;
-
-async function startManager(): Promise<{ path: string; messages: AsyncIterator<string> }> {
-  const path = join(await temporaryDirectory(), "notify");
-  const child = spawn("perl", ["-e", manager, path], { stdio: ["ignore", "pipe", "inherit"] });
-  onTestFinished(() => void child.kill("SIGKILL"));
-  const messages = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  expect((await messages.next()).value).toBe('"listening"');
-  return { path, messages };
-}
-
-async function nextMessage(messages: AsyncIterator<string>): Promise<string[]> {
-  const [text]: string[] = JSON.parse((await messages.next()).value);
-  return (text ?? "").split("\n").filter((line) => line !== "");
-}
+import { missing, nextMessage, startManager, temporaryDirectory } from "../support/service.ts";
 
 class ErrorLog implements Log {
   readonly errors: object[] = [];

@@ -1,9 +1,10 @@
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { promisify } from "node:util";
-import { onTestFinished } from "vitest";
+import { expect, onTestFinished } from "vitest";
 
 const run = promisify(execFile);
 
@@ -36,4 +37,27 @@ export async function recordingSystemctl(
   const calls = join(directory, "systemctl.calls");
   await writeFile(path, `#!/bin/sh\necho "$*" >>'${calls}'\n${answer}\n`, { mode: 0o755 });
   return { path, calls };
+}
+
+/** The datagram socket of a service manager, whose messages come as lines of JSON; Node cannot make one. */
+const manager = `
+use IO::Socket::UNIX; use JSON::PP; use Socket;
+my $socket = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Local => $ARGV[0]) or die $!;
+$| = 1; print "\\"listening\\"\\n";
+while (defined $socket->recv(my $message, 65536)) { print encode_json([$message]), "\\n" }
+`;
+
+export async function startManager(): Promise<{ path: string; messages: AsyncIterator<string> }> {
+  const path = join(await temporaryDirectory(), "notify");
+  const child = spawn("perl", ["-e", manager, path], { stdio: ["ignore", "pipe", "inherit"] });
+  onTestFinished(() => void child.kill("SIGKILL"));
+  const messages = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  expect((await messages.next()).value).toBe('"listening"');
+  return { path, messages };
+}
+
+/** The lines of the next message that came. */
+export async function nextMessage(messages: AsyncIterator<string>): Promise<string[]> {
+  const [text]: string[] = JSON.parse((await messages.next()).value);
+  return (text ?? "").split("\n").filter((line) => line !== "");
 }
