@@ -1,4 +1,4 @@
-import { mkdir, readdir, rm } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { backoff } from "../lib/backoff.ts";
@@ -16,6 +16,7 @@ import type { Traffic } from "./ports.ts";
 import { Worker } from "./worker.ts";
 import { forkWorker } from "./worker-process.ts";
 import { judge, type WorkerProgram } from "./worker-program.ts";
+import { findWorkers } from "./worker-search.ts";
 import { WorkerSet } from "./worker-set.ts";
 
 export type WorkersOptions = {
@@ -130,14 +131,8 @@ export class Workers implements Traffic {
   /** Connects to the workers of an earlier controller, and answers those that are to be replaced. */
   async #takeOver(): Promise<Worker[]> {
     const outdated: Worker[] = [];
-    const seen = new Set<string>();
-    for (let next = await this.#nextSocket(seen); next !== undefined; next = await this.#nextSocket(seen)) {
-      seen.add(next);
-      const worker = await this.#find(join(this.#directory, next));
-      if (!worker) continue;
+    for await (const { worker, routes } of findWorkers(this.#directory, this.#log)) {
       this.found += 1;
-      // Also waits for a sibling that the earlier controller had asked for: the next look finds it.
-      const { routes } = await worker.ask("table", {});
       const verdict = judge(worker.found, this.#program);
       if (worker.found.leaving) this.#set.keepLeaving(worker);
       else if (verdict === "let go") await this.#set.letGo(worker);
@@ -147,27 +142,12 @@ export class Workers implements Traffic {
     return outdated;
   }
 
-  async #nextSocket(seen: ReadonlySet<string>): Promise<string | undefined> {
-    return (await readdir(this.#directory)).find((name) => name.endsWith(".sock") && !seen.has(name));
-  }
-
   /** Until the first change of routes, a worker that joins gets those which the others have. */
   #adopt(worker: Worker, routes: readonly AppRoute[]): void {
     for (const route of routes) this.#routes.set(route.app, route);
     this.#routesKnown = true;
     this.#join(worker);
     this.#log.info({ pid: worker.pid }, "worker.adopted");
-  }
-
-  /** Null when nobody answers there: the worker has ended, or is stuck and of no use. */
-  async #find(path: string): Promise<Worker | null> {
-    try {
-      return await this.#connect(path, true);
-    } catch (error) {
-      this.#log.info({ path, error: (error as Error).message }, "worker.gone");
-      await rm(path, { force: true });
-      return null;
-    }
   }
 
   async #fill(): Promise<void> {
@@ -202,7 +182,7 @@ export class Workers implements Traffic {
     if (elder) await elder.ask("sibling", { entry, settings });
     else await this.#fork(entry, settings);
     await this.#turns.run("routes", async () => {
-      const worker = await this.#connect(settings.control);
+      const worker = await Worker.connect(settings.control, { isAdopted: false, log: this.#log });
       // Without routes it lets its connections wait, which is better than to know no hostname.
       const all = { replace: true, put: [...this.#routes.values()], remove: [] };
       if (this.#routesKnown) await worker.ask("routes", all);
@@ -215,10 +195,6 @@ export class Workers implements Traffic {
   async #fork(entry: string, settings: WorkerSettings): Promise<void> {
     const outputFile = join(this.#directory, "output.log");
     await forkWorker(entry, settings, { outputFile, handed: this.#handed });
-  }
-
-  #connect(path: string, isAdopted = false): Promise<Worker> {
-    return Worker.connect(path, { isAdopted, log: this.#log });
   }
 
   #join(worker: Worker): void {
