@@ -80,6 +80,7 @@ export class Client {
         return await attempt();
       } catch (error) {
         const ms = patienceWith(error, repeat);
+        if (ms === 0) throw error;
         // It begins anew when a session that had been there for long is lost.
         if (ms > patience.ms || ms === replacedMs) patience = { since: performance.now(), ms };
         const isOver = performance.now() - patience.since >= patience.ms;

@@ -1,7 +1,9 @@
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { loadConfig } from "./config.ts";
 import { Worker } from "./control/worker.ts";
 import { isSystemError, MaestroError } from "./errors.ts";
+import { writeAtomic } from "./lib/atomic-file.ts";
 import { namesIn } from "./lib/directory.ts";
 import { silentLog } from "./lib/log.ts";
 import { ownVersion } from "./lib/own-version.ts";
@@ -23,7 +25,12 @@ export async function check(flags: Record<string, unknown>, env: NodeJS.ProcessE
   );
   const sockets = (await namesIn(directory("workers"))).filter((name) => name.endsWith(".sock"));
   const workers = await survey(sockets, (name) => checkWorker(join(directory("workers"), name)));
-  const problems = [...(await checkState(state)), ...instances.problems, ...workers.problems];
+  const problems = [
+    ...(await checkDisk(config.home)),
+    ...(await checkState(state)),
+    ...instances.problems,
+    ...workers.problems,
+  ];
   if (problems.length > 0) {
     throw new MaestroError(
       "RELOAD_FAILED",
@@ -55,6 +62,19 @@ async function survey(
     found: findings.filter((finding) => finding === true).length,
     problems: findings.filter((finding) => typeof finding === "string"),
   };
+}
+
+/** What takes over has to be able to write where this one does. */
+async function checkDisk(home: string): Promise<string[]> {
+  const path = join(home, "state", `check-${process.pid}.tmp`);
+  try {
+    await writeAtomic(path, "x".repeat(4096));
+    return [];
+  } catch (error) {
+    return [`${home} cannot be written: ${(error as Error).message}`];
+  } finally {
+    await rm(path, { force: true });
+  }
 }
 
 async function checkState({ registry, releases }: State): Promise<string[]> {

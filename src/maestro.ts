@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { adopt } from "./apprunner/adopt.ts";
+import { adopt, endUnrecognised } from "./apprunner/adopt.ts";
 import { probeIsolation } from "./apprunner/isolation.ts";
 import { launch } from "./apprunner/launch.ts";
 import { installNode } from "./apprunner/node-runtime.ts";
@@ -129,6 +129,7 @@ export async function plugRunner(config: Config): Promise<Runner> {
       if ("ended" in found) return { ...record, ...found };
       return { ...record, running: found, startedAt: startedAt(found) };
     },
+    endUnrecognised,
     untilReady,
     stop,
     leasePort: () => ports.lease(),

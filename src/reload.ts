@@ -5,7 +5,7 @@ import { promisify } from "node:util";
 import { z } from "zod";
 import type { ReloadReport } from "./app/reports.ts";
 import type { Config } from "./config.ts";
-import type { Workers } from "./control/workers.ts";
+import { OtherAddressesError, type Workers } from "./control/workers.ts";
 import { MaestroError } from "./errors.ts";
 import { ownVersion, packageDirectory } from "./lib/own-version.ts";
 import { CheckReport } from "./protocol/reload.ts";
@@ -34,6 +34,7 @@ export async function prepareReload(
   try {
     await workers.roll(checked.workers);
   } catch (cause) {
+    if (cause instanceof OtherAddressesError) throw otherAddresses(cause);
     const { message } = cause as Error;
     const what = `a proxy worker of version ${checked.version} did not come up: ${message}`;
     throw new MaestroError("RELOAD_FAILED", `${what}; the ones that run go on`, {}, { cause });
@@ -58,6 +59,12 @@ export function become({ launcher, words }: NextVersion): never {
   const { LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES, ...env } = process.env;
   process.execve?.(shell, [shell, launcher, ...words], env as Record<string, string>);
   throw new Error("this Node cannot replace its process");
+}
+
+function otherAddresses(cause: Error): MaestroError {
+  const message =
+    "the settings ask for other addresses for HTTP than those that are served, which a reload cannot change; end the controller with SIGTERM and start it again";
+  return new MaestroError("RELOAD_FAILED", message, {}, { cause });
 }
 
 /** bin/maestro of the package: it finds the Node that the installed version brings along. */

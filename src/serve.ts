@@ -1,7 +1,8 @@
 import { once as event } from "node:events";
 import { flushCompileCache } from "node:module";
+import { setImmediate as immediate } from "node:timers/promises";
 import { type Config, loadConfig } from "./config.ts";
-import { beingReplaced } from "./control/controller.ts";
+import { beingReplaced, type Controller } from "./control/controller.ts";
 import { recover } from "./control/recover.ts";
 import { endEverything } from "./ending.ts";
 import { lockHome, prepareHome } from "./home.ts";
@@ -40,7 +41,7 @@ export async function serve(flags: Record<string, unknown>, env: NodeJS.ProcessE
   const recovered = Promise.withResolvers<void>();
   const rpc = await openDoor(subject, recovered.promise, config, log).catch((error) => giveUp(parts, error));
   subject.process.rpc = rpc.address;
-  await recover(parts.controller).catch((error) => giveUp(parts, error));
+  await recover(parts.controller).catch((error) => rpc.close().then(() => giveUp(parts, error)));
   recovered.resolve();
   parts.logKeeper.start();
   log.info({ pid: process.pid, http: parts.http, rpc: rpc.address, home: config.home }, "maestro.ready");
@@ -57,6 +58,7 @@ export async function serve(flags: Record<string, unknown>, env: NodeJS.ProcessE
     await rpc.close();
     await ended;
   }
+  await parts.controller.history.settled();
   log.info({ ending }, "maestro.ended");
   await lock[Symbol.asyncDispose]();
   // Whatever goes on in here must not go on: to leave is to vanish, which workers and apps are made for.
@@ -113,8 +115,14 @@ async function replace(
 ): Promise<EndingSignal> {
   await notifyReloading("is being replaced by the installed version", notify);
   controller.beginReplacement();
-  const quiet = controller.serializer.idle().then(() => rpc.close(beingReplaced()));
+  const quiet = seeThrough(controller).then(() => rpc.close(beingReplaced()));
   return (await Promise.race([quiet, signalled])) ?? become(next);
+}
+
+async function seeThrough({ serializer, history }: Controller): Promise<void> {
+  await serializer.idle();
+  await history.settled();
+  await immediate(); // Whoever waited for what ended last is answered in between.
 }
 
 async function giveUp({ workers }: Parts, error: unknown): Promise<never> {

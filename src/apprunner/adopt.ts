@@ -6,6 +6,7 @@ import { bootId, isAlive } from "../lib/processes.ts";
 import { type InstanceRecord, instanceFiles } from "../protocol/instance-files.ts";
 import { endOf, readExit, unseen } from "./end.ts";
 import { type KnownInstance, readIdentity, readRecord } from "./run-files.ts";
+import { stop } from "./stop.ts";
 
 /**
  * An instance that ended while no controller looked. `endedAt`: ISO 8601, null when nobody saw it. `leftBehind`: what
@@ -50,4 +51,11 @@ async function endAsSeen(runDirectory: string): Promise<Pick<EndedInstance, "end
   if (ended === null) return { ended: unseen, endedAt: null };
   const { mtime } = await stat(join(runDirectory, instanceFiles.exit));
   return { ended, endedAt: mtime.toISOString() };
+}
+
+/** Ends what runs of an instance whose record is damaged: nobody can say what it is, and nobody would ever end it. */
+export async function endUnrecognised(runDirectory: string): Promise<void> {
+  const identity = await readIdentity(runDirectory);
+  if (identity === null || !isAlive(identity)) return;
+  await stop({ key: "", ...identity, exited: endOf(runDirectory, identity) }, { graceMs: 0 });
 }

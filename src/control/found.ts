@@ -25,7 +25,10 @@ export async function findInstances(controller: Controller): Promise<Found> {
     }
     if (found) ended.push(found);
     if (found) await bury(controller, found);
-    await rm(path, { recursive: true, force: true });
+    else await controller.runner.endUnrecognised(path);
+    await rm(path, { recursive: true, force: true }).catch((error: Error) => {
+      controller.log.warn({ path, error: error.message }, "instance.not-tidied");
+    });
   }
   running.sort((one, other) => byStart(other.running, one.running));
   return { running: new Set(running), ended };

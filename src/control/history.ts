@@ -19,6 +19,7 @@ export class History {
   readonly #log: Log;
   /** The highest release that a deploy of the app ever made: its number is not used again. */
   readonly #highest = new Map<string, number>();
+  readonly #writing = new Set<Promise<void>>();
   #unfinished: DeployRecord[] = [];
 
   private constructor({ home, stamps, log }: HistoryOptions) {
@@ -70,7 +71,16 @@ export class History {
 
   /** Nothing is written before its first step: a misspelt name leaves no trace. */
   begin(app: string, by: string): Deploy {
-    return new Deploy({ id: this.#stamps.next(), app, by }, (record, { last }) => this.#write(record, last));
+    return new Deploy({ id: this.#stamps.next(), app, by }, (record, { last }) => {
+      const written = this.#write(record, last).finally(() => this.#writing.delete(written));
+      this.#writing.add(written);
+      return written;
+    });
+  }
+
+  /** Resolves when what was noted is on disk. */
+  async settled(): Promise<void> {
+    while (this.#writing.size > 0) await Promise.all(this.#writing);
   }
 
   /** Ends a deploy in the place of the controller that began it; it ended when that one was last heard of. */

@@ -2,7 +2,7 @@ import type { AppUser } from "../app/app.ts";
 import type { Address, Exit, LaunchSpec, ReadyQuestion, RunningInstance } from "../app/instance.ts";
 import type { Release } from "../app/release.ts";
 import type { Isolation, LogLine } from "../app/reports.ts";
-import type { DrainLimits, InFlight, RoutesChange, WorkerStatus } from "../protocol/worker.ts";
+import type { AppRoute, DrainLimits, InFlight, RoutesChange, WorkerStatus } from "../protocol/worker.ts";
 
 /** What the stories need from the other rooms. The composition root plugs the rooms in. */
 
@@ -38,6 +38,8 @@ export type Runner = {
   launch(spec: LaunchSpec): Promise<RunningInstance>;
   /** An instance that an earlier controller started; null when nobody can tell what it was. */
   adopt(runDirectory: string): Promise<AdoptedInstance | EndedInstance | null>;
+  /** Ends the process of an instance of which only that is known. */
+  endUnrecognised(runDirectory: string): Promise<void>;
   /** Throws `APP_NOT_READY` or `APP_EXITED`. */
   untilReady(question: ReadyQuestion, signal: AbortSignal): Promise<Address>;
   /** Asks it to end, and after `graceMs` ends it and all that is left of it. */
@@ -95,6 +97,8 @@ export type Logs = {
 
 /** The proxy workers, as one. */
 export type Traffic = {
+  /** The route of an app as the workers have it, also from an earlier controller. */
+  routeOf(app: string): AppRoute | undefined;
   /** Resolves when the change is in force in every worker. */
   apply(change: RoutesChange): Promise<void>;
   /** Resolves when nothing is under way at the instance in any worker, or the limits have passed. */

@@ -1,4 +1,5 @@
 import type { App } from "../app/app.ts";
+import type { AppRoute } from "../protocol/worker.ts";
 import type { Controller } from "./controller.ts";
 import { type Found, findInstances, takeOver } from "./found.ts";
 import type { Instance } from "./instance.ts";
@@ -26,11 +27,8 @@ export async function recover(controller: Controller): Promise<void> {
     .map((place) => ({ ...place, revival: beginRevival(controller.runtime(place.app.name), place.id) }));
   for (const { app, id } of revivals) rememberDeath(controller, app, id, found.ended);
 
-  await controller.traffic.apply({
-    replace: true,
-    put: apps.map((app) => controller.route(app)),
-    remove: [],
-  });
+  const put = [...apps.map((app) => controller.route(app)), ...leaveBroken(controller, found)];
+  await controller.traffic.apply({ replace: true, put, remove: [] });
 
   for (const { app, id, revival } of revivals) void revive(controller, app.name, id, revival);
   void tidyUp(controller, found);
@@ -62,8 +60,13 @@ async function adoptWanted(controller: Controller, app: App, { running }: Found)
 async function answers(controller: Controller, app: App, instance: Instance): Promise<boolean> {
   if (instance.port === null) return true;
   try {
-    const release = await controller.releases.get(app.name, instance.release);
-    await untilReady(controller, { app, release }, instance, AbortSignal.timeout(3000), 2000);
+    // One whose record is damaged runs all the same; whether its port accepts is then all that can be asked.
+    const release = await controller.releases.get(app.name, instance.release).catch(() => null);
+    const readiness = release?.plan.ready ?? { kind: "port" };
+    await untilReady(controller, app, readiness, instance, {
+      signal: AbortSignal.timeout(3000),
+      timeoutMs: 2000,
+    });
     return true;
   } catch (error) {
     controller.log.warn(
@@ -83,6 +86,21 @@ async function concludeDeploys(controller: Controller): Promise<void> {
     await controller.history.conclude(record, outcome);
     controller.log.warn({ app, deploy, by, step, outcome }, "deploy.recovered");
   }
+}
+
+/**
+ * An app whose registry file cannot be used is left as it is: what runs of it goes on, on the routes that it had, until
+ * somebody has mended the file. Answers these routes.
+ */
+function leaveBroken(controller: Controller, { running }: Found): AppRoute[] {
+  const broken = new Set(controller.registry.broken().map(({ name }) => name));
+  for (const found of running) {
+    if (!broken.has(found.app)) continue;
+    running.delete(found);
+    takeOver(controller, found).became("ready");
+    controller.log.warn({ app: found.app, instance: found.id, pid: found.running.pid }, "instance.left");
+  }
+  return [...broken].flatMap((name) => controller.traffic.routeOf(name) ?? []);
 }
 
 type Place = { app: App; id: string };

@@ -1,6 +1,6 @@
 import type { App } from "../app/app.ts";
 import type { LaunchSpec } from "../app/instance.ts";
-import type { Release } from "../app/release.ts";
+import type { Readiness, Release } from "../app/release.ts";
 import { MaestroError } from "../errors.ts";
 import type { Controller } from "./controller.ts";
 import { Instance } from "./instance.ts";
@@ -23,12 +23,16 @@ export async function startInstance(
   onStarted: (instance: Instance) => void = () => {},
 ): Promise<Instance> {
   const wait = AbortSignal.any([signal, controller.ending]);
+  const timeoutMs = controller.config.readyTimeout * 1000;
   for (let attempt = 1; ; attempt += 1) {
     wait.throwIfAborted();
     const instance = await launch(controller, request);
     onStarted(instance);
     try {
-      await untilReady(controller, request, instance, wait);
+      await untilReady(controller, request.app, request.release.plan.ready, instance, {
+        signal: wait,
+        timeoutMs,
+      });
       return instance;
     } catch (error) {
       const failure = await withLastWords(controller, request.app.name, instance, error);
@@ -98,17 +102,17 @@ function specify(
 /** Waits until an instance is ready, and notes where. One that serves no traffic is so at once. */
 export async function untilReady(
   controller: Controller,
-  { app, release }: Pick<StartRequest, "app" | "release">,
+  app: App,
+  readiness: Readiness,
   instance: Instance,
-  signal: AbortSignal,
-  timeoutMs = controller.config.readyTimeout * 1000,
+  { signal, timeoutMs }: { signal: AbortSignal; timeoutMs: number },
 ): Promise<void> {
   if (instance.port === null) return;
   instance.address = await controller.runner.untilReady(
     {
       instance: instance.running,
       port: instance.port,
-      readiness: release.plan.ready,
+      readiness,
       hostname: controller.hostnames(app)[0] ?? app.name,
       timeoutMs,
       user: controller.runner.effectiveUser(app.user),

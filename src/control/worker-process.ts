@@ -1,7 +1,7 @@
 import { open } from "node:fs/promises";
 import { MaestroError } from "../errors.ts";
 import { spawnOrphan } from "../lib/orphan.ts";
-import { WorkerReady, type WorkerSettings } from "../protocol/worker.ts";
+import { siblingMs, WorkerReady, type WorkerSettings } from "../protocol/worker.ts";
 
 /**
  * Starts the first worker, which listens itself; resolves when it does. Its output goes to a file, never into a
@@ -23,6 +23,10 @@ export async function forkWorker(
   const { promise, resolve, reject } = Promise.withResolvers<WorkerReady>();
   worker.once("message", (message) => resolve(WorkerReady.parse(message)));
   worker.once("error", reject);
+  const late = setTimeout(
+    () => reject(new MaestroError("INTERNAL", `a proxy worker did not come up in time; see ${outputFile}`)),
+    siblingMs,
+  );
   worker.once("disconnect", () => {
     reject(new MaestroError("INTERNAL", `a proxy worker ended at its start; see ${outputFile}`));
   });
@@ -30,6 +34,7 @@ export async function forkWorker(
     const answer = await promise;
     if (answer.type === "failed") throw notListening(answer.message, answer.code, settings);
   } finally {
+    clearTimeout(late);
     if (worker.connected) worker.disconnect();
     worker.unref();
   }

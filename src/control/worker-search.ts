@@ -1,7 +1,8 @@
-import { readdir, rm } from "node:fs/promises";
+import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Log } from "../lib/log.ts";
-import type { AppRoute } from "../protocol/worker.ts";
+import { isAlive } from "../lib/processes.ts";
+import { type AppRoute, processFileOf } from "../protocol/worker.ts";
 import { Worker } from "./worker.ts";
 
 /** The workers of earlier controllers, each with the routes that it has, by their sockets in a directory. */
@@ -19,11 +20,28 @@ export async function* findWorkers(
       const { routes } = await worker.ask("table", {});
       yield { worker, routes };
     } catch (error) {
-      // Nobody answers: it has ended, or is stuck and of no use.
+      // Nobody answers: it has ended, or is stuck. One that is stuck still has the sockets, and routes that grow old.
       log.info({ path, error: (error as Error).message }, "worker.gone");
-      await rm(path, { force: true });
+      await endStuck(processFileOf(path), log);
+      await forgetWorker(path);
     }
   }
+}
+
+/** Removes what a worker that has ended has left. */
+export async function forgetWorker(path: string): Promise<void> {
+  await rm(path, { force: true });
+  await rm(processFileOf(path), { force: true });
+}
+
+async function endStuck(processFile: string, log: Log): Promise<void> {
+  const text = await readFile(processFile, "utf8").catch(() => "");
+  const [, pid, startTime] = /^(\d{1,10}) (\d{1,20})\n$/.exec(text) ?? [];
+  if (startTime === undefined || Number(pid) <= 1) return;
+  const identity = { pid: Number(pid), startTime };
+  if (!isAlive(identity)) return;
+  log.error({ pid: identity.pid }, "worker.stuck");
+  process.kill(identity.pid, "SIGKILL");
 }
 
 async function unseen(directory: string, seen: ReadonlySet<string>): Promise<string | undefined> {

@@ -1,4 +1,4 @@
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { backoff } from "../lib/backoff.ts";
@@ -15,8 +15,8 @@ import type {
 import type { Traffic } from "./ports.ts";
 import { Worker } from "./worker.ts";
 import { forkWorker } from "./worker-process.ts";
-import { judge, type WorkerProgram } from "./worker-program.ts";
-import { findWorkers } from "./worker-search.ts";
+import { judge, listensAsWanted, type WorkerProgram } from "./worker-program.ts";
+import { findWorkers, forgetWorker } from "./worker-search.ts";
 import { WorkerSet } from "./worker-set.ts";
 
 export type WorkersOptions = {
@@ -29,6 +29,9 @@ export type WorkersOptions = {
 };
 
 const atOnce: DrainLimits = { requestsMs: 0, streamsMs: 0 };
+
+/** Siblings have the sockets of their elders: other addresses take a start of their own. */
+export class OtherAddressesError extends Error {}
 
 /**
  * The proxy workers. They own the listening sockets and outlive the controller: those that run are taken over,
@@ -77,6 +80,10 @@ export class Workers implements Traffic {
     return this.#stranded.promise;
   }
 
+  routeOf(app: string): AppRoute | undefined {
+    return this.#routes.get(app);
+  }
+
   async apply(change: RoutesChange): Promise<void> {
     await this.#turns.run("routes", async () => {
       if (change.replace) this.#routes.clear();
@@ -97,10 +104,13 @@ export class Workers implements Traffic {
 
   /**
    * Replaces every worker by one of another program, one after the other: the new one accepts before the old one stops.
-   * Rejects when one does not come up; those that had not been replaced then go on.
+   * Rejects when one does not come up, those that had not been replaced then go on; and with `OtherAddressesError`.
    */
   async roll(program: WorkerProgram): Promise<void> {
     await this.#turns.run("members", async () => {
+      const { listen } = program.settings;
+      if (this.#set.members.some(({ found }) => !listensAsWanted(found, listen)))
+        throw new OtherAddressesError();
       const before = this.#program;
       this.#program = program;
       try {
@@ -204,7 +214,7 @@ export class Workers implements Traffic {
   async #replace(worker: Worker): Promise<void> {
     if (this.#ending) return;
     this.#log.warn({ pid: worker.pid }, "worker.died");
-    await rm(worker.path, { force: true }); // One that is killed leaves it behind.
+    await forgetWorker(worker.path); // One that is killed leaves it behind.
     const pauses = backoff({ first: 100, most: 10_000 });
     while (!this.#ending) {
       try {

@@ -101,7 +101,9 @@ async function answer<E extends Exchanges>(
   handlers: Handlers<E>,
   value: unknown,
 ): Promise<void> {
-  const { id, ask, input } = Question.parse(value);
+  const question = Question.safeParse(value);
+  if (!question.success) return void socket.destroy(); // Not one of ours, or of a version that nobody here understands.
+  const { id, ask, input } = question.data;
   try {
     const exchange = Object.hasOwn(exchanges, ask) ? exchanges[ask] : undefined;
     const handler = Object.hasOwn(handlers, ask) ? handlers[ask] : undefined;

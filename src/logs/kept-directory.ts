@@ -3,7 +3,6 @@ import { type FSWatcher, watch } from "node:fs";
 import { rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { aborted } from "../lib/aborted.ts";
 import { namesIn } from "../lib/directory.ts";
 import type { Log } from "../lib/log.ts";
 import { type Bounds, KeptLog } from "./kept-log.ts";
@@ -89,10 +88,14 @@ class Change implements Disposable {
   }
 
   async within(ms: number, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return;
     const waited = new AbortController();
-    const late = pause(ms, undefined, { signal: waited.signal }).catch(() => {}); // something happened in time
-    await Promise.race([this.#happened, late, aborted(signal)]);
-    waited.abort();
+    const end = () => waited.abort();
+    // Not a promise of the signal, which would be kept for as long as the signal is.
+    signal.addEventListener("abort", end);
+    void this.#happened.then(end);
+    await pause(ms, undefined, { signal: waited.signal }).catch(() => {}); // something happened in time
+    signal.removeEventListener("abort", end);
   }
 
   [Symbol.dispose](): void {

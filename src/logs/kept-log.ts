@@ -71,7 +71,7 @@ export class KeptLog {
   }
 
   #wantsTending(): boolean {
-    return Date.now() >= this.#notBefore && (this.#isUnsettled || this.#isFull());
+    return performance.now() >= this.#notBefore && (this.#isUnsettled || this.#isFull());
   }
 
   #isFull(): boolean {
@@ -123,7 +123,8 @@ export class KeptLog {
     this.#isUnsettled = true;
     // It was removed, or begun anew, at this moment: the next look sees what there is.
     if (isSystemError(error, "ENOENT") || error instanceof ShortenedError) return;
-    this.#notBefore = error instanceof CannotPunchError ? Number.POSITIVE_INFINITY : Date.now() + retryMs;
+    this.#notBefore =
+      error instanceof CannotPunchError ? Number.POSITIVE_INFINITY : performance.now() + retryMs;
     this.#log.warn({ log: this.#path, error: (error as Error).message }, "log.not-cut");
   }
 }

@@ -69,14 +69,14 @@ export class LogKeeper {
   async #keep(signal: AbortSignal): Promise<void> {
     const waits = backoff(pauses);
     while (!signal.aborted) {
-      const began = Date.now();
+      const began = performance.now();
       try {
         await this.#dismiss();
         await this.#start(signal);
       } catch (error) {
         this.#log.error({ error: (error as Error).message }, "log-keeper.failed");
       }
-      if (Date.now() - began > pauses.most) waits.reset();
+      if (performance.now() - began > pauses.most) waits.reset();
       await pause(waits.next(), undefined, { signal }).catch(() => {}); // Maestro ends
     }
   }
@@ -126,9 +126,9 @@ export class LogKeeper {
 
 /** It is not our child, so nobody tells. After `graceMs` it is killed. */
 async function untilGone(keeper: ProcessIdentity, graceMs: number): Promise<void> {
-  const deadline = Date.now() + graceMs;
+  const deadline = performance.now() + graceMs;
   for (const waits = backoff({ first: 1, most: 100 }); isAlive(keeper); await pause(waits.next())) {
-    if (Date.now() >= deadline) process.kill(keeper.pid, "SIGKILL");
+    if (performance.now() >= deadline) process.kill(keeper.pid, "SIGKILL");
   }
 }
 

@@ -76,6 +76,9 @@ export const WorkerStatus = z.object({
 });
 export type WorkerStatus = z.infer<typeof WorkerStatus>;
 
+/** Beside a worker's socket, "PID STARTTIME\n": by it, one that does not answer can be ended. */
+export const processFileOf = (control: string): string => control.replace(/\.sock$/, ".process");
+
 /** How long a sibling may take until it is ready, ms. */
 export const siblingMs = 20_000;
 

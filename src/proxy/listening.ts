@@ -1,8 +1,11 @@
 import { createServer, type ListenOptions, Server, type Socket } from "node:net";
-import type { WorkerSettings } from "../protocol/worker.ts";
+import type { AppRoute, WorkerSettings } from "../protocol/worker.ts";
 
-/** What the two ends of an IPC channel say about the listening sockets that come over it, one in each message. */
-export type SocketMessage = { type: "socket"; index: number };
+/**
+ * What a worker sends a sibling over the IPC channel: the routes that it has, then the listening sockets, one in each
+ * message. A worker of an earlier version sends no routes.
+ */
+export type SiblingMessage = { type: "routes"; routes: AppRoute[] } | { type: "socket"; index: number };
 
 /** What is done with a connection. It is there before the first one can come. */
 type Accept = (socket: Socket) => void;
@@ -52,11 +55,16 @@ function listensAt(server: Server, { host = "::", port }: WorkerSettings["listen
   return typeof address === "object" && address?.address === host && address.port === port;
 }
 
-/** Takes so many listening sockets from the process that forked this one. */
-export async function receiveSockets(count: number, accept: Accept): Promise<Server[]> {
+/** Takes so many listening sockets, and the routes, from the worker that forked this one. */
+export async function receiveSockets(
+  count: number,
+  accept: Accept,
+  onRoutes: (routes: AppRoute[]) => void,
+): Promise<Server[]> {
   const servers: Server[] = [];
   const { promise, resolve } = Promise.withResolvers<void>();
-  const receive = (message: SocketMessage, handle: unknown): void => {
+  const receive = (message: SiblingMessage, handle: unknown): void => {
+    if (message.type === "routes") onRoutes(message.routes);
     if (message.type !== "socket" || !(handle instanceof Server)) return;
     // Lost on the way: only the socket itself is handed over.
     Object.assign(handle, options).on("connection", accept);

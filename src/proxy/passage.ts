@@ -69,10 +69,13 @@ export class Passages {
   ): Promise<Passage> {
     const { leases, holding } = this.#options;
     const refused = new Set<string>();
+    using unused = new DisposableStack();
+    if (claimed) unused.use(claimed);
     using hold = holding.begin(client);
     for (let first = claimed; ; first = null) {
       const route = this.#find(host);
       const lease = first ?? leases.claim(route, kind, refused);
+      if (first) unused.move(); // From here on whoever connects releases it.
       if (!lease) {
         await hold.untilChanged(route.app, () => unavailable(host, route));
         refused.clear();

@@ -1,15 +1,22 @@
 import { type ChildProcess, fork } from "node:child_process";
 import type { Server } from "node:net";
-import { siblingMs, WorkerReady } from "../protocol/worker.ts";
-import type { SocketMessage } from "./listening.ts";
+import { type AppRoute, siblingMs, WorkerReady } from "../protocol/worker.ts";
+import type { SiblingMessage } from "./listening.ts";
+
+/** What a sibling begins with: it serves at once, whether a controller comes for it or not. */
+export type Handed = {
+  sockets: readonly Server[];
+  /** Null while its elder has none itself. */
+  routes: AppRoute[] | null;
+};
 
 /** The siblings that this worker was asked for. */
 export class Siblings {
   readonly #starting = new Set<Promise<number>>();
 
   /** Resolves with its pid when it is ready. */
-  async start(entry: string, settings: unknown, sockets: readonly Server[]): Promise<number> {
-    const sibling = startSibling(entry, settings, sockets);
+  async start(entry: string, settings: unknown, handed: Handed): Promise<number> {
+    const sibling = startSibling(entry, settings, handed);
     this.#starting.add(sibling);
     return sibling.finally(() => this.#starting.delete(sibling));
   }
@@ -25,7 +32,7 @@ export class Siblings {
  * ready. It is nobody's child for long: it writes where this one does, and lives on when this one ends. The command
  * line `--sockets COUNT SETTINGS` is spoken between versions.
  */
-async function startSibling(entry: string, settings: unknown, sockets: readonly Server[]): Promise<number> {
+async function startSibling(entry: string, settings: unknown, { sockets, routes }: Handed): Promise<number> {
   const child = fork(entry, ["--sockets", String(sockets.length), JSON.stringify(settings)], {
     detached: true,
     stdio: ["ignore", "inherit", "inherit", "ipc"],
@@ -34,10 +41,9 @@ async function startSibling(entry: string, settings: unknown, sockets: readonly 
   const late = setTimeout(() => child.kill("SIGKILL"), siblingMs);
   try {
     const answer = untilReady(child);
-    for (const [index, socket] of sockets.entries()) {
-      const message: SocketMessage = { type: "socket", index };
-      child.send(message, socket);
-    }
+    const send = (message: SiblingMessage, socket?: Server) => child.send(message, socket);
+    if (routes) send({ type: "routes", routes });
+    for (const [index, socket] of sockets.entries()) send({ type: "socket", index }, socket);
     return await answer;
   } finally {
     clearTimeout(late);

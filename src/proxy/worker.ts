@@ -2,15 +2,20 @@
  * A proxy worker, a process of its own: carries the traffic on the listening sockets that it opened, or was handed
  * by another worker. It goes on with the routes that it was last given, whoever has asked it, and whether they live.
  */
+import { rm, writeFile } from "node:fs/promises";
 import { flushCompileCache } from "node:module";
 import type { AddressInfo, Server, Socket } from "node:net";
 import { serveChannel } from "../lib/channel.ts";
 import { createLog } from "../lib/log.ts";
 import { ownVersion } from "../lib/own-version.ts";
+import { ownIdentity } from "../lib/processes.ts";
 import {
+  type AppRoute,
   type DrainLimits,
   exchanges,
+  processFileOf,
   protocolVersion,
+  type RoutesChange,
   type WorkerReady,
   WorkerSettings,
 } from "../protocol/worker.ts";
@@ -45,15 +50,25 @@ async function start(args: readonly string[]): Promise<void> {
   const plane = new Plane(settings, createLog());
   const routed = Promise.withResolvers<void>();
   const accept = (socket: Socket) => void routed.promise.then(() => plane.accept(socket));
-  const sockets = await openSockets(args, settings, accept);
+  let isRouted = false;
+  const route = (change: RoutesChange): void => {
+    isRouted = true;
+    plane.apply(change);
+    routed.resolve();
+  };
+  const sockets = await openSockets(args, settings, accept, (routes) =>
+    route({ replace: true, put: routes, remove: [] }),
+  );
   const addresses = sockets.map(addressOf); // A socket that has been closed, while leaving, has none any more.
   const siblings = new Siblings();
   let leaving = false;
   const leave = (limits: DrainLimits): void => {
     leaving = true;
     for (const socket of sockets) socket.close();
-    void plane.leave(limits).then(() => end(channel));
+    void plane.leave(limits).then(() => end(channel, settings.control));
   };
+  const { pid, startTime } = ownIdentity();
+  await writeFile(processFileOf(settings.control), `${pid} ${startTime}\n`, { mode: 0o600 });
   const channel = await serveChannel(settings.control, exchanges, {
     status: () => ({
       v: protocolVersion,
@@ -65,8 +80,7 @@ async function start(args: readonly string[]): Promise<void> {
       ...plane.status(),
     }),
     routes: (change) => {
-      plane.apply(change);
-      routed.resolve();
+      route(change);
       return {};
     },
     table: async () => {
@@ -74,7 +88,9 @@ async function start(args: readonly string[]): Promise<void> {
       return { routes: plane.table() };
     },
     drain: ({ instance, ...limits }) => plane.drain(instance, limits),
-    sibling: async ({ entry, settings }) => ({ pid: await siblings.start(entry, settings, sockets) }),
+    sibling: async ({ entry, settings }) => ({
+      pid: await siblings.start(entry, settings, { sockets, routes: isRouted ? plane.table() : null }),
+    }),
     leave: (limits) => {
       leave(limits);
       return {};
@@ -89,20 +105,22 @@ async function openSockets(
   args: readonly string[],
   { listen }: WorkerSettings,
   accept: (socket: Socket) => void,
+  onRoutes: (routes: AppRoute[]) => void,
 ): Promise<Server[]> {
   const count = Number(args[1]);
-  if (args[0] === "--sockets") return receiveSockets(count, accept);
+  if (args[0] === "--sockets") return receiveSockets(count, accept, onRoutes);
   return listenOn(listen, accept, args[0] === "--handed" ? await inheritSockets(count, accept) : []);
 }
 
-/** Without routes there is nothing that could be answered: connections wait until the first ones have come. */
+/** The first worker's come from the controller; until then there is nothing that could be answered, and connections wait. */
 function endUnless(routed: Promise<void>): void {
   const timer = setTimeout(() => process.exit(1), firstRoutesMs);
   void routed.then(() => clearTimeout(timer));
 }
 
-async function end(channel: AsyncDisposable): Promise<void> {
+async function end(channel: AsyncDisposable, control: string): Promise<void> {
   await channel[Symbol.asyncDispose]();
+  await rm(processFileOf(control), { force: true });
   process.exit(0);
 }
 

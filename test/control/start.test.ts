@@ -60,6 +60,7 @@ class ScriptedRunner implements Runner {
   }
 
   adopt = async () => null;
+  endUnrecognised = async () => {};
   effectiveUser = () => null;
 }
 

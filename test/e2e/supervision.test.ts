@@ -176,6 +176,43 @@ describe("a restart of Maestro", () => {
     expect((await fetchFrom(maestro.httpPort, "hurt.test")).status).toBe(200);
   });
 
+  it("leaves an app whose registry file or release record was damaged as it runs, with its traffic", async () => {
+    const pids: number[] = [];
+    for (const app of ["torn-entry", "torn-release"]) {
+      pids.push(...(await maestro.deploy(app, fixture("traffic"))).instances.map(({ pid }) => pid));
+    }
+    const entry = join(maestro.home, "state/apps/torn-entry.json");
+    const record = join(maestro.home, "state/releases/torn-release/v1.json");
+    const whole = new Map<string, string>();
+    await maestro.end("SIGKILL");
+    for (const path of [entry, record]) {
+      whole.set(path, await readFile(path, "utf8"));
+      await writeFile(path, (whole.get(path) ?? "").slice(0, 50));
+    }
+    await maestro.serve();
+    for (const host of ["torn-entry.test", "torn-release.test"]) {
+      expect((await fetchFrom(maestro.httpPort, host)).status, host).toBe(200);
+    }
+    expect(pids.map((pid) => readProcess(pid)?.pid)).toEqual(pids);
+    expect((await appReport("torn-entry")).state).toBe("broken");
+    await maestro.end("SIGKILL");
+    for (const [path, text] of whole) await writeFile(path, text);
+    await maestro.serve();
+    expect((await appReport("torn-entry")).state).toBe("serving");
+    expect(pids.map((pid) => readProcess(pid)?.pid)).toEqual(pids);
+  });
+
+  it("ends a worker that does not answer, rather than leaving it with routes that grow old", async () => {
+    await maestro.deploy("fresh", fixture("traffic"));
+    const [stuck] = (await (await maestro.client()).call("status", {})).workers;
+    const pid = stuck?.pid ?? expect.fail("no worker");
+    process.kill(pid, "SIGSTOP");
+    await maestro.end("SIGKILL");
+    await maestro.serve();
+    await vi.waitFor(() => expect(readProcess(pid)).toBeNull());
+    expect((await fetchFrom(maestro.httpPort, "fresh.test")).status).toBe(200);
+  }, 60_000);
+
   it("ends at once when the RPC port is taken, and leaves no worker behind", async () => {
     const error = await TestMaestro.start("--rpc", maestro.rpc).then(
       () => expect.fail("it came up"),

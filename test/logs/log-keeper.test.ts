@@ -1,8 +1,7 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { z } from "zod";
 import type { LogLine } from "../../src/app/reports.ts";
+import { lockHolder } from "../../src/lib/lock-file.ts";
 import { readProcess } from "../../src/lib/processes.ts";
 import { fetchFrom } from "../support/load.ts";
 import { fixture, TestMaestro } from "../support/maestro.ts";
@@ -31,8 +30,8 @@ const talker = `
 const say = (app: string, count: number) => fetchFrom(maestro.httpPort, `${app}.test`, { path: `/${count}` });
 
 const keeperPid = async (): Promise<number> => {
-  const lock = await readFile(join(maestro.home, "run/logs/keeper.lock"), "utf8");
-  return z.object({ pid: z.int() }).parse(JSON.parse(lock)).pid;
+  const holder = await lockHolder(join(maestro.home, "run/logs/keeper.lock"));
+  return holder?.pid ?? expect.fail("no keeper holds the lock");
 };
 
 const logsOf = async (app: string, lines = 100) =>

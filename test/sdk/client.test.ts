@@ -196,6 +196,25 @@ describe("a server that is being replaced", () => {
     server.close();
   });
 
+  it("is not asked again when it then refuses for a reason of its own", async () => {
+    let calls = 0;
+    const server = await fakeServer((socket) => {
+      socket.write(greeting("apps"));
+      socket.on("data", (chunk) => {
+        const id = /"callbacks":\{"(\d+)"/.exec(String(chunk))?.[1];
+        if (!id) return;
+        calls += 1;
+        const answer = calls === 1 ? passing : { code: "APP_EXITED", message: "it exited", details: {} };
+        socket.write(`{"method":${id},"arguments":${JSON.stringify([answer])}}\n`);
+      });
+    });
+    const client = await connect({ server: server.address });
+    await expect(client.call("apps", {})).rejects.toMatchObject({ code: "APP_EXITED" });
+    expect(calls).toBe(2);
+    client.close();
+    server.close();
+  });
+
   it("is asked over a new connection when the old one has ended meanwhile", async () => {
     const sockets: Socket[] = [];
     const server = await fakeServer((socket) => {
