@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { readProcess } from "../../src/lib/processes.ts";
@@ -42,8 +42,7 @@ async function controllerOf(home: string): Promise<number> {
   onTestFinished(() => void child.kill("SIGKILL"));
   const { pid = 0 } = child;
   await mkdir(join(home, "run"), { recursive: true });
-  const lock = JSON.stringify({ pid, startTime: readProcess(pid)?.startTime });
-  await writeFile(join(home, "run", "controller.lock"), lock);
+  await symlink(`${pid}:${readProcess(pid)?.startTime}`, join(home, "run", "controller.lock"));
   return pid;
 }
 
