@@ -1,9 +1,9 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { z } from "zod";
 import { App } from "../../src/app/app.ts";
 import type { InstanceReport } from "../../src/app/reports.ts";
 import { namesIn } from "../../src/lib/directory.ts";
+import { lockHolder } from "../../src/lib/lock-file.ts";
 import { processesOf, type Trace } from "./chaos-processes.ts";
 import type { TestMaestro } from "./maestro.ts";
 
@@ -66,8 +66,8 @@ async function faultsOfSockets({ home }: TestMaestro, workers: number): Promise<
 
 /** It holds a lock that names it; none while it is being replaced. */
 async function logKeeperOf({ home }: TestMaestro): Promise<number[]> {
-  const lock = await readFile(join(home, "run/logs/keeper.lock"), "utf8").catch(() => null);
-  return lock === null ? [] : [z.object({ pid: z.int() }).parse(JSON.parse(lock)).pid];
+  const holder = await lockHolder(join(home, "run/logs/keeper.lock"));
+  return holder === null ? [] : [holder.pid];
 }
 
 /** Processes that belong to nothing that is known to run. */
