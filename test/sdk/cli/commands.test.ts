@@ -16,7 +16,7 @@ const calls: [string, { name: string; input: object }][] = [
   ["logs shop", { name: "logs", input: { app: "shop", lines: 100 } }],
   [
     "logs shop -f -n 5 -p web",
-    { name: "logs", input: { app: "shop", lines: 5, follow: true, process: "web" } },
+    { name: "logs", input: { app: "shop", lines: 5, follow: true, process: "web", after: [] } },
   ],
   ["domains shop", { name: "domains", input: { app: "shop" } }],
   ["domains add shop a.test", { name: "domains_add", input: { app: "shop", hostname: "a.test" } }],
