@@ -64,6 +64,8 @@ export function createReleaseStore({ home, keep, keepDays }: ReleaseStoreOptions
 async function sweep(places: Places, retention: Retention, request: SweepRequest): Promise<void> {
   const { current, previous, served, now = new Date() } = request;
   const there = await releaseNumbers(places);
+  // A registry that names what is not there was damaged: nobody knows what is still needed.
+  if (current !== null && !there.includes(current)) return;
   const candidates = served.filter((number) => there.includes(number)).slice(-retention.keep);
   const young = await youngOf(places, candidates, now.getTime() - retention.keepDays * dayMs);
   const kept = new Set<number | null>([...young, current, previous]);
