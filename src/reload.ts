@@ -55,9 +55,7 @@ export async function prepareReload(
  * held is given up; what it has to know is on disk.
  */
 export function become({ launcher, words }: NextVersion): never {
-  // They belonged to descriptors that execve closes.
-  const { LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES, ...env } = process.env;
-  process.execve?.(shell, [shell, launcher, ...words], env as Record<string, string>);
+  process.execve?.(shell, [shell, launcher, ...words], process.env);
   throw new Error("this Node cannot replace its process");
 }
 

@@ -2,7 +2,7 @@ import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { LaunchSpec, RunningInstance } from "../app/instance.ts";
-import { bootId, type ProcessIdentity } from "../lib/processes.ts";
+import { bootId, type ProcessIdentity, parseIdentity } from "../lib/processes.ts";
 import { InstanceRecord, instanceFiles } from "../protocol/instance-files.ts";
 
 /** A running instance together with what is written down about it. */
@@ -35,8 +35,5 @@ export async function readRecord(runDirectory: string): Promise<InstanceRecord |
 /** Who the shim started; null when it has not yet, or the line is not whole. */
 export async function readIdentity(runDirectory: string): Promise<ProcessIdentity | null> {
   const text = await readFile(join(runDirectory, instanceFiles.process), "utf8").catch(() => "");
-  const match = /^(\d{1,10}) (\d{1,20})\n$/.exec(text);
-  const pid = Number(match?.[1]);
-  const startTime = match?.[2];
-  return startTime !== undefined && pid > 1 ? { pid, startTime } : null;
+  return parseIdentity(text);
 }

@@ -56,7 +56,7 @@ export async function inTurn<T>(
 
 /** While an app that does not serve is being deployed its requests are held; when that fails, no longer. */
 async function publishIfAway(controller: Controller, name: string): Promise<void> {
-  const app = controller.registry.all().find((known) => known.name === name);
+  const app = controller.registry.known(name);
   if (app && controller.runtime(name).serving.size === 0) await controller.publish(app);
 }
 

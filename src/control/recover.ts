@@ -81,7 +81,7 @@ async function answers(controller: Controller, app: App, instance: Instance): Pr
 async function concludeDeploys(controller: Controller): Promise<void> {
   for (const record of controller.history.unfinished) {
     const { id: deploy, app, by, step } = record;
-    const decided = controller.registry.all().some((known) => known.name === app && known.deploy === deploy);
+    const decided = controller.registry.known(app)?.deploy === deploy;
     const outcome = decided ? "finished" : "undone";
     await controller.history.conclude(record, outcome);
     controller.log.warn({ app, deploy, by, step, outcome }, "deploy.recovered");

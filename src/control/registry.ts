@@ -75,6 +75,12 @@ export class Registry {
     return [...this.#broken.values()];
   }
 
+  /** The app of that name, if there is one that can be used. */
+  known(name: string): App | undefined {
+    return this.#apps.get(name);
+  }
+
+  /** As `known`, but throws for an app whose file cannot be used. */
   find(name: string): App | undefined {
     const broken = this.#broken.get(name);
     if (broken) {

@@ -42,7 +42,7 @@ export async function stopEverything(controller: Controller, options: RetireOpti
   await Promise.all(
     controller.names().map((name) =>
       controller.serializer.run(name, async () => {
-        const app = controller.registry.all().find((known) => known.name === name);
+        const app = controller.registry.known(name);
         if (app) await withdraw(controller, app, options);
         else await retire(controller, name, controller.runtime(name).living, options);
         await Promise.all(controller.runtime(name).tidying);

@@ -8,7 +8,7 @@ const everyMs = 24 * 60 * 60 * 1000;
 /** After a deploy: what retention does not keep goes, and the tree of the next release is made ahead. */
 export async function tidyReleases(controller: Controller, app: App): Promise<void> {
   await traced(app.name, "sweep", () => sweepReleases(controller, app));
-  if (controller.ending.aborted || controller.registry.all().every(({ name }) => name !== app.name)) return;
+  if (controller.ending.aborted || !controller.registry.known(app.name)) return;
   try {
     await traced(app.name, "stage", () => controller.releases.stage(app.name));
   } catch (error) {
@@ -43,7 +43,7 @@ async function sweepAll(controller: Controller): Promise<void> {
   await Promise.all(
     names.map((name) =>
       controller.serializer.run(name, async () => {
-        const app = controller.registry.all().find((known) => known.name === name);
+        const app = controller.registry.known(name);
         if (app && !controller.ending.aborted) await sweepReleases(controller, app);
       }),
     ),

@@ -1,7 +1,7 @@
 import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Log } from "../lib/log.ts";
-import { isAlive } from "../lib/processes.ts";
+import { isAlive, parseIdentity } from "../lib/processes.ts";
 import { type AppRoute, processFileOf } from "../protocol/worker.ts";
 import { Worker } from "./worker.ts";
 
@@ -36,10 +36,8 @@ export async function forgetWorker(path: string): Promise<void> {
 
 async function endStuck(processFile: string, log: Log): Promise<void> {
   const text = await readFile(processFile, "utf8").catch(() => "");
-  const [, pid, startTime] = /^(\d{1,10}) (\d{1,20})\n$/.exec(text) ?? [];
-  if (startTime === undefined || Number(pid) <= 1) return;
-  const identity = { pid: Number(pid), startTime };
-  if (!isAlive(identity)) return;
+  const identity = parseIdentity(text);
+  if (identity === null || !isAlive(identity)) return;
   log.error({ pid: identity.pid }, "worker.stuck");
   process.kill(identity.pid, "SIGKILL");
 }

@@ -7,6 +7,19 @@ export type ProcessIdentity = { pid: number; startTime: string };
 /** What /proc/PID/stat says of a process, see proc_pid_stat(5). */
 export type ProcessInfo = ProcessIdentity & { parent: number; group: number; session: number };
 
+/** "PID STARTTIME\n", as the shim and the workers write down who they are. */
+export function formatIdentity({ pid, startTime }: ProcessIdentity): string {
+  return `${pid} ${startTime}\n`;
+}
+
+/** Null when it is not whole, or names nobody who could be signalled. */
+export function parseIdentity(text: string): ProcessIdentity | null {
+  const match = /^(\d{1,10}) (\d{1,20})\n$/.exec(text);
+  const pid = Number(match?.[1]);
+  const startTime = match?.[2];
+  return startTime !== undefined && pid > 1 ? { pid, startTime } : null;
+}
+
 /** Null when there is no such process, or it has ended and only waits to be reaped (a zombie). */
 export function readProcess(pid: number): ProcessInfo | null {
   const stat = readProc(`${pid}/stat`);

@@ -8,7 +8,7 @@ import type { AddressInfo, Server, Socket } from "node:net";
 import { serveChannel } from "../lib/channel.ts";
 import { createLog } from "../lib/log.ts";
 import { ownVersion } from "../lib/own-version.ts";
-import { ownIdentity } from "../lib/processes.ts";
+import { formatIdentity, ownIdentity } from "../lib/processes.ts";
 import {
   type AppRoute,
   type DrainLimits,
@@ -67,8 +67,7 @@ async function start(args: readonly string[]): Promise<void> {
     for (const socket of sockets) socket.close();
     void plane.leave(limits).then(() => end(channel, settings.control));
   };
-  const { pid, startTime } = ownIdentity();
-  await writeFile(processFileOf(settings.control), `${pid} ${startTime}\n`, { mode: 0o600 });
+  await writeFile(processFileOf(settings.control), formatIdentity(ownIdentity()), { mode: 0o600 });
   const channel = await serveChannel(settings.control, exchanges, {
     status: () => ({
       v: protocolVersion,
