@@ -1,13 +1,12 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { isAtLeast } from "./app/isolation.ts";
 import { adopt, endUnrecognised } from "./apprunner/adopt.ts";
-import { probeIsolation } from "./apprunner/isolation.ts";
+import { openHost } from "./apprunner/host.ts";
 import { launch } from "./apprunner/launch.ts";
-import { installNode } from "./apprunner/node-runtime.ts";
 import { PortAllocator } from "./apprunner/ports.ts";
 import { untilReady } from "./apprunner/ready.ts";
-import { installStaticServer } from "./apprunner/static-runtime.ts";
 import { stop } from "./apprunner/stop.ts";
 import type { Config } from "./config.ts";
 import { Controller } from "./control/controller.ts";
@@ -110,17 +109,16 @@ function program(path: string): string {
 
 /** Apprunner's room, as the stories see it. */
 export async function plugRunner(config: Config): Promise<Runner> {
-  const runtimes = join(config.home, "runtimes");
-  const runtime = { node: await installNode(runtimes), staticServer: await installStaticServer(runtimes) };
+  const host = await openHost(config);
   const ports = new PortAllocator();
-  const isolation = probeIsolation({ home: config.home });
-  const ownUsers = isolation.level === "process";
+  const { level } = host.sandbox;
+  const isolation = { level, holds: {}, notes: [...host.obstacles], attempts: [], triedAt: null };
   return {
     isolation,
-    effectiveUser: (user) => (ownUsers ? user : null),
+    effectiveUser: (user) => (host.ownUsers ? user : null),
     launch: (spec) => {
       refuseWeakIsolation(config, isolation);
-      return launch(spec, runtime);
+      return launch(spec, host);
     },
     adopt: async (runDirectory) => {
       const found = await adopt(runDirectory);
@@ -138,7 +136,7 @@ export async function plugRunner(config: Config): Promise<Runner> {
 }
 
 function refuseWeakIsolation({ isolation: wanted }: Config, { level, notes }: Runner["isolation"]): void {
-  if (wanted !== "process" || level === "process") return;
+  if (wanted === undefined || isAtLeast(level, wanted)) return;
   throw new MaestroError(
     "ISOLATION_TOO_WEAK",
     `--isolation ${wanted} is asked for, and this machine offers only "${level}": ${notes.join("; ")}`,

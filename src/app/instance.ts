@@ -47,6 +47,8 @@ export type LaunchSpec = {
   /** The app's own environment: config over app.json's defaults. Maestro's variables are added by launch. */
   env: Readonly<Record<string, string>>;
   user: AppUser | null;
+  /** The app's directory that survives restarts; null when it has not asked for one. */
+  storage: string | null;
   /** Where its run files are kept: <home>/run/instances/KEY. */
   runDirectory: string;
   /** Files opened O_APPEND for its output. */

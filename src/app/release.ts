@@ -37,6 +37,8 @@ export const ReleasePlan = z.object({
   formation: z.record(z.string(), z.int().min(0)),
   /** Hostnames that app.json's `maestro.hostnames` asks for. */
   hostnames: z.array(z.string()),
+  /** Whether app.json's `maestro.storage` asks for a directory that survives restarts. */
+  storage: z.boolean().default(false),
   /** What was read but is not acted on, in sentences for the person who deploys. */
   notes: z.array(z.string()),
 });

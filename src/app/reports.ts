@@ -1,17 +1,8 @@
 import { z } from "zod";
 import { DeployRecord } from "./deploy.ts";
+import { Isolation } from "./isolation.ts";
 
 /** What Maestro answers about itself and its apps: the outputs of the operations, and what `--json` prints. */
-
-/** Whether one dimension of isolation holds for an instance, and by what. */
-export const Isolation = z.object({
-  level: z.enum(["process", "none"]),
-  /** Each by itself, true only where it was established: files, processes, user, network, memory, cpu, system calls. */
-  holds: z.record(z.string(), z.boolean()),
-  /** Why what does not hold does not, in sentences. */
-  notes: z.array(z.string()),
-});
-export type Isolation = z.infer<typeof Isolation>;
 
 export const InstanceReport = z.object({
   app: z.string(),

@@ -1,27 +1,20 @@
 import { dirname, join } from "node:path";
-import type { AppUser } from "../app/app.ts";
 import type { LaunchSpec } from "../app/instance.ts";
 import type { Start } from "../app/release.ts";
-
-/** The programs that Maestro brings along for apps. Absolute paths, reachable by the app's user. */
-export type Runtime = {
-  node: string;
-  /** The server for static files: a program for Node that is given a directory. */
-  staticServer: string;
-};
+import type { Confinement } from "./sandbox/sandbox.ts";
+import type { Inside } from "./sandbox/view.ts";
 
 type Command = readonly string[];
 
 /**
- * The words that lead to the app, each program replacing itself by the next: default signals → the app's own user →
- * the app's environment → the app. What is put before these words (a session of its own, later a sandbox) still
- * runs with Maestro's rights.
+ * The words that lead to the app, each program replacing itself by the next: into the sandbox and the app's own user →
+ * default signals → the app's environment → the app.
  */
 export function chain(
-  spec: Pick<LaunchSpec, "app" | "start" | "port" | "directory" | "user">,
-  runtime: Runtime,
+  spec: Pick<LaunchSpec, "app" | "start" | "port">,
+  { words, inside }: Confinement,
 ): Command {
-  return [...defaultSignals(spec.start), ...asUser(spec.user), ...withEnvironment, ...command(spec, runtime)];
+  return [...words, ...defaultSignals(spec.start), ...withEnvironment, ...command(spec, inside)];
 }
 
 /**
@@ -32,14 +25,6 @@ function defaultSignals(start: Start): Command {
   return start.kind === "line" ? ["/usr/bin/env", "--default-signal"] : [];
 }
 
-/** setpriv(1): its own user and group, no other groups, and no way to get more rights ever again. */
-function asUser(user: AppUser | null): Command {
-  if (user === null || process.getuid?.() !== 0) return [];
-  const { uid, gid } = user;
-  const identity = ["--reuid", String(uid), "--regid", String(gid), "--clear-groups"];
-  return ["/usr/bin/setpriv", ...identity, "--no-new-privs", "--bounding-set", "-all", "--inh-caps", "-all"];
-}
-
 /** Carries the app's environment past the programs that still have Maestro's rights. */
 export const environmentCarrier = "APPRUNNER_ENVIRONMENT";
 
@@ -47,17 +32,19 @@ export const environmentCarrier = "APPRUNNER_ENVIRONMENT";
  * Puts the app's environment in force only where its rights are the app's: a variable such as LD_PRELOAD, which an
  * app may set for itself, must not reach a program that runs as root. Node raises the soft limit of open files to the
  * hard one; 1024 is what programs that use select(2) rely on, and who needs more raises it again.
+ *
+ * Descriptor 3, when it is there, is told that the process which becomes the app is there.
  */
 const withEnvironment: Command = [
   "/bin/sh",
   "-c",
-  `umask 022; ulimit -S -n 1024; eval "$${environmentCarrier}"; unset ${environmentCarrier}; exec "$@"`,
+  `{ echo >&3; } 2>/dev/null; umask 022; ulimit -S -n 1024; eval "$${environmentCarrier}"; unset ${environmentCarrier}; exec "$@" 3>&-`,
   "apprunner",
 ];
 
 function command(
-  { app, start, port, directory }: Pick<LaunchSpec, "app" | "start" | "port" | "directory">,
-  { node, staticServer }: Runtime,
+  { app, start, port }: Pick<LaunchSpec, "app" | "start" | "port">,
+  { node, staticServer, directory }: Inside,
 ): Command {
   switch (start.kind) {
     case "line":

@@ -1,16 +1,17 @@
 import type { LaunchSpec } from "../app/instance.ts";
 import { MaestroError } from "../errors.ts";
-import { environmentCarrier, type Runtime, searchPath } from "./chain.ts";
+import { environmentCarrier, searchPath } from "./chain.ts";
+import type { Inside } from "./sandbox/view.ts";
 
 type Variables = ReadonlyMap<string, string>;
-type EnvironmentOf = Pick<LaunchSpec, "app" | "id" | "release" | "directory" | "port" | "env">;
+type EnvironmentOf = Pick<LaunchSpec, "app" | "id" | "release" | "port" | "env">;
 
 /** What an app's processes find in their environment: what is listed here, and the app's own. Nothing of Maestro's. */
-export function appEnvironment(spec: EnvironmentOf, { node }: Runtime): Variables {
+export function appEnvironment(spec: EnvironmentOf, { node, directory, storage }: Inside): Variables {
   const variables = new Map([
     ["HOST", "127.0.0.1"],
     ["NODE_ENV", "production"],
-    ["PATH", searchPath(spec.directory, node)],
+    ["PATH", searchPath(directory, node)],
     ["HOME", "/tmp"],
     ["TMPDIR", "/tmp"],
     ["LANG", "C.UTF-8"],
@@ -24,6 +25,7 @@ export function appEnvironment(spec: EnvironmentOf, { node }: Runtime): Variable
   variables.set("MAESTRO_RELEASE", `v${spec.release}`);
   variables.set("MAESTRO_INSTANCE", spec.id);
   if (spec.port !== null) variables.set("PORT", String(spec.port));
+  if (storage !== null) variables.set("STORAGE_DIR", storage);
   return variables;
 }
 

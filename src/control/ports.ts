@@ -1,7 +1,8 @@
 import type { AppUser } from "../app/app.ts";
 import type { Address, Exit, LaunchSpec, ReadyQuestion, RunningInstance } from "../app/instance.ts";
+import type { Isolation } from "../app/isolation.ts";
 import type { Release } from "../app/release.ts";
-import type { Isolation, LogLine } from "../app/reports.ts";
+import type { LogLine } from "../app/reports.ts";
 import type { AppRoute, DrainLimits, InFlight, RoutesChange, WorkerStatus } from "../protocol/worker.ts";
 
 /** What the stories need from the other rooms. The composition root plugs the rooms in. */

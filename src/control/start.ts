@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import type { App } from "../app/app.ts";
 import type { LaunchSpec } from "../app/instance.ts";
 import type { Readiness, Release } from "../app/release.ts";
@@ -94,10 +95,15 @@ function specify(
     port: lease?.port ?? null,
     env: release.plan.env,
     user: controller.runner.effectiveUser(app.user),
+    storage: release.plan.storage ? storageOf(controller, app.name) : null,
     runDirectory: runDirectoryOf(controller, key),
     output: controller.logs.outputOf(app.name, file),
   };
 }
+
+/** What an app keeps from one start to the next. It stays when the app is removed, unless its data goes too. */
+export const storageOf = (controller: Controller, app: string): string =>
+  join(controller.config.home, "apps", app, "storage");
 
 /** Waits until an instance is ready, and notes where. One that serves no traffic is so at once. */
 export async function untilReady(

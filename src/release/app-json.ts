@@ -39,23 +39,39 @@ const AppJson = z.object({
   formation: z.record(z.string(), Formation).default({}),
   healthchecks: z.record(z.string(), z.array(HealthCheck)).default({}),
   cron: z.array(z.unknown()).default([]),
-  maestro: z.object({ hostnames: z.array(Hostname).default([]), limits: z.unknown().optional() }).optional(),
+  maestro: z
+    .object({
+      hostnames: z.array(Hostname).default([]),
+      limits: z.unknown().optional(),
+      storage: z.boolean().default(false),
+    })
+    .optional(),
 });
 type AppJson = z.infer<typeof AppJson>;
 
 /** What app.json adds to the plan of a release. `healthPath`: null when it declares no health check of the web. */
-export type Declared = Pick<ReleasePlan, "env" | "formation" | "hostnames" | "notes"> & {
+export type Declared = Pick<ReleasePlan, "env" | "formation" | "hostnames" | "storage" | "notes"> & {
   healthPath: string | null;
+};
+
+const nothing: Declared = {
+  env: {},
+  formation: {},
+  hostnames: [],
+  storage: false,
+  notes: [],
+  healthPath: null,
 };
 
 /** Throws `BAD_INPUT` for an app.json that does not parse. Without one, nothing is declared. */
 export async function readAppJson(directory: string): Promise<Declared> {
   const declared = await readJsonFile(directory, "app.json", { schema: AppJson, mostBytes });
-  if (declared === null) return { env: {}, formation: {}, hostnames: [], notes: [], healthPath: null };
+  if (declared === null) return nothing;
   return {
     env: valuesOf(declared.env),
     formation: quantitiesOf(declared.formation),
     hostnames: [...new Set(declared.maestro?.hostnames)],
+    storage: declared.maestro?.storage ?? false,
     notes: notesOn(declared),
     healthPath: declared.healthchecks["web"]?.find(decidesReadiness)?.path ?? null,
   };

@@ -16,6 +16,7 @@ const release: Release = {
     env: {},
     formation: {},
     hostnames: [],
+    storage: false,
     notes: [],
   },
 };

@@ -13,7 +13,7 @@ import { lineIn, Place } from "../support/apprunner.ts";
 async function launchByAnother(place: Place, spec: LaunchSpec): Promise<void> {
   const words = [
     join(import.meta.dirname, "controller.fixture.ts"),
-    JSON.stringify({ spec, runtime: place.runtime }),
+    JSON.stringify({ spec, host: place.host }),
   ];
   const controller = spawn(process.execPath, words, { stdio: ["ignore", "pipe", "inherit"] });
   await once(controller.stdout, "data");

@@ -17,7 +17,13 @@ import { AppLogs } from "../../src/logs/app-logs.ts";
 
 /** The declared port of Apprunner: what each launch does is said in advance, and what was asked for is noted. */
 class ScriptedRunner implements Runner {
-  readonly isolation: Runner["isolation"] = { level: "none", holds: {}, notes: [] };
+  readonly isolation: Runner["isolation"] = {
+    level: "process",
+    holds: {},
+    notes: [],
+    attempts: [],
+    triedAt: null,
+  };
   readonly launched: LaunchSpec[] = [];
   readonly stopped: string[] = [];
   readonly released: number[] = [];
@@ -79,6 +85,7 @@ const release: Release = {
     env: {},
     formation: {},
     hostnames: [],
+    storage: false,
     notes: [],
   },
 };

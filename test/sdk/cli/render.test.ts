@@ -102,6 +102,8 @@ describe("status", () => {
       level: "process",
       holds: { user: true, files: false, network: false },
       notes: ["no sandbox yet"],
+      attempts: [],
+      triedAt: "2026-11-20T10:00:01Z",
     },
     apps: [shop],
   };
