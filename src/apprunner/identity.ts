@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { childrenOf, type ProcessIdentity, parseIdentity, pidInside, readProcess } from "../lib/processes.ts";
+import { childrenOf, isAlive, type ProcessIdentity, parseIdentity, pidInside, readProcess } from "../lib/processes.ts";
 import { instanceFiles } from "../protocol/instance-files.ts";
 
 /**
@@ -29,10 +29,10 @@ export async function identify(runDirectory: string): Promise<InstanceProcesses 
 const textOf = (path: string) => readFile(path, "utf8").catch(() => "");
 
 /** A pid that is written down may be another's by now: this one is a child of the process that led there. */
-function firstInside({ pid }: ProcessIdentity, status: string): ProcessIdentity | null {
+function firstInside(started: ProcessIdentity, status: string): ProcessIdentity | null {
   const child = parseStatus(status.split("\n", 1)[0] ?? "");
   const found = child === null ? null : readProcess(child);
-  return found?.parent === pid ? { pid: found.pid, startTime: found.startTime } : null;
+  return found?.parent === started.pid && isAlive(started) ? { pid: found.pid, startTime: found.startTime } : null;
 }
 
 function parseStatus(line: string): number | null {
