@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { Cgroup } from "../../../src/apprunner/cgroup/cgroup.ts";
@@ -20,6 +20,8 @@ function handed(skip: (condition: boolean, note?: string) => void) {
     skip(true, "no control groups of v2 with a controller are mounted");
     throw new Error("skipped");
   }
+  const handedOn = join(unified.own, "cgroup.subtree_control");
+  const before = readFileSync(handedOn, "utf8");
   expect(handOn(controller, unified.own, "maestro-test")).toBeNull();
   const group = join(unified.own, `test-${randomBytes(4).toString("hex")}`);
   mkdirSync(group);
@@ -27,6 +29,7 @@ function handed(skip: (condition: boolean, note?: string) => void) {
   const end = async () => {
     await whole.kill();
     await whole.remove();
+    if (!before.includes(controller)) writeFileSync(handedOn, `-${controller}`);
   };
   return { group, controller, whole, [Symbol.asyncDispose]: end };
 }
