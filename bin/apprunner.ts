@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { AppName } from "../src/app/app.ts";
 import { IsolationLevel, isolationLevels } from "../src/app/isolation.ts";
+import { limitsFor } from "../src/app/limits.ts";
 import { becomeApp } from "../src/apprunner/foreground.ts";
 import { openHost } from "../src/apprunner/host.ts";
 import { defaultHome } from "../src/config.ts";
@@ -38,7 +39,17 @@ async function main(): Promise<void> {
   }
   const host = await openHost({ home: defaultHome(), ...(atMost ? { atMost } : {}) });
   const id = `${processType}.1`;
-  const spec = { app: name, id, release: 0, directory, start, port, env: plan.env, storage: null };
+  const spec = {
+    app: name,
+    id,
+    release: 0,
+    directory,
+    start,
+    port,
+    env: plan.env,
+    storage: null,
+    limits: limitsFor({}, plan.limits),
+  };
   if (!host.ownUsers) process.stderr.write(`apprunner: ${host.obstacles.join("; ")}\n`);
   becomeApp({ ...spec, user: host.ownUsers ? user : null }, host);
 }

@@ -1,3 +1,4 @@
+import type { Limits, LimitsWritten } from "../src/app/limits.ts";
 import type {
   AppReport,
   DeployProgress,
@@ -33,6 +34,10 @@ export type Operations = {
   domains_remove: { input: DomainInput; output: DomainsOutput };
   remove: { input: { app: string; data?: boolean }; output: { app: string; removed: string[] } };
   releases: { input: { app: string; deploys?: number }; output: ReleasesReport };
+  limits: {
+    input: AppInput & { limits?: LimitsWritten };
+    output: { app: string; limits: Limits; notes: string[] };
+  };
   reload: { input: object; output: ReloadReport };
   stop: { input: { app?: string }; output: { stopped: string[] } };
   doctor: { input: object; output: { checks: DoctorCheck[] } };

@@ -3,11 +3,13 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isAtLeast } from "./app/isolation.ts";
 import { adopt, endUnrecognised } from "./apprunner/adopt.ts";
+import { sweepGroups, unlimited } from "./apprunner/groups.ts";
 import { openHost } from "./apprunner/host.ts";
 import { launch } from "./apprunner/launch.ts";
 import { PortAllocator } from "./apprunner/ports.ts";
 import { untilReady } from "./apprunner/ready.ts";
-import { stop } from "./apprunner/stop.ts";
+import { writeHosts } from "./apprunner/sandbox/etc.ts";
+import { type Stoppable, stop } from "./apprunner/stop.ts";
 import type { Config } from "./config.ts";
 import { Controller } from "./control/controller.ts";
 import { History } from "./control/history.ts";
@@ -121,13 +123,21 @@ export async function plugRunner(config: Config): Promise<Runner> {
       return launch(spec, host);
     },
     adopt: async (runDirectory) => {
-      const found = await adopt(runDirectory);
+      const found = await adopt(runDirectory, host.cgroups);
       if (!found) return null;
       const { record } = found;
       if ("ended" in found) return { ...record, ...found };
       return { ...record, running: found, startedAt: startedAt(found) };
     },
     endUnrecognised,
+    limit: ({ cgroup }: Stoppable, limits) => cgroup?.limit(limits),
+    unlimited: unlimited(host.powers),
+    confinementOf: ({ record, cgroup }: Stoppable) => ({
+      level: record?.level ?? "process",
+      memory: { now: cgroup?.usage().memory?.now ?? null, limit: cgroup?.memoryLimit() ?? null },
+    }),
+    sweep: (keys) => sweepGroups(host.cgroups, keys),
+    nameHosts: (hostnames) => writeHosts(host.sandbox.etc, hostnames),
     untilReady,
     stop,
     leasePort: () => ports.lease(),

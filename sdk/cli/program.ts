@@ -4,6 +4,7 @@ import { addDeployCommands } from "./commands/deploy.ts";
 import { addDomainsCommands } from "./commands/domains.ts";
 import { addInspectCommands } from "./commands/inspect.ts";
 import { addInstallCommand } from "./commands/install.ts";
+import { addLimitsCommand } from "./commands/limits.ts";
 import { addLogsCommand } from "./commands/logs.ts";
 import { addReloadCommand } from "./commands/reload.ts";
 import { addServeCommand } from "./commands/serve.ts";
@@ -19,6 +20,7 @@ export function buildProgram(parts: Parts, { quiet = false }: { quiet?: boolean 
   addInspectCommands(program, line);
   addLogsCommand(program, line);
   addDomainsCommands(program, line);
+  addLimitsCommand(program, line);
   addStopCommands(program, line);
   addReloadCommand(program, line);
   return program;

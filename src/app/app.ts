@@ -1,5 +1,6 @@
 import { domainToASCII } from "node:url";
 import { z } from "zod";
+import { LimitsChange } from "./limits.ts";
 
 /** An app's name: also a directory name and a DNS label. */
 export const AppName = z
@@ -50,6 +51,8 @@ export const App = z.object({
   deploy: z.string().nullable().default(null),
   /** Instances by process type. */
   scale: z.record(z.string(), z.int().min(0)).default({}),
+  /** What of the limits was set by `maestro limits`: it goes above what the release asks for. */
+  limits: LimitsChange.default({}),
   stopped: z.boolean().default(false),
 });
 export type App = z.infer<typeof App>;

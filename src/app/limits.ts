@@ -142,6 +142,13 @@ export function changeLimits(limits: Limits, { memory, cpu, pids }: LimitsChange
   };
 }
 
+/** What an app may use that says nothing of it: a fork bomb is to end with the app, not with the machine. */
+const unlessSaid: Limits = { memory: null, cpu: null, pids: 1024 };
+
+/** What each instance of an app may use: what was set for the app goes above what its release asks for. */
+export const limitsFor = (set: LimitsChange, asked: LimitsChange): Limits =>
+  changeLimits(changeLimits(unlessSaid, asked), set);
+
 /** For people: "memory 256M, cpu 50%, pids 64"; "no limits". */
 export function formatLimits({ memory, cpu, pids }: Limits): string {
   const parts = [

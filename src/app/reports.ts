@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { DeployRecord } from "./deploy.ts";
-import { Isolation } from "./isolation.ts";
+import { Isolation, IsolationLevel } from "./isolation.ts";
 
 /** What Maestro answers about itself and its apps: the outputs of the operations, and what `--json` prints. */
 
@@ -16,6 +16,10 @@ export const InstanceReport = z.object({
   /** ISO 8601. */
   startedAt: z.string(),
   user: z.string(),
+  /** How it is confined. */
+  isolation: IsolationLevel,
+  /** Bytes. Null: not counted on this machine, or not limited. */
+  memory: z.object({ now: z.int().nullable(), limit: z.int().nullable() }),
   inFlight: z.object({ requests: z.int(), streams: z.int() }),
 });
 export type InstanceReport = z.infer<typeof InstanceReport>;

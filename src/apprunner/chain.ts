@@ -1,6 +1,7 @@
 import { dirname, join } from "node:path";
 import type { LaunchSpec } from "../app/instance.ts";
 import type { Start } from "../app/release.ts";
+import type { Ceilings } from "./ceilings.ts";
 import type { Confinement } from "./sandbox/sandbox.ts";
 import type { Inside } from "./sandbox/view.ts";
 
@@ -13,8 +14,9 @@ type Command = readonly string[];
 export function chain(
   spec: Pick<LaunchSpec, "app" | "start" | "port">,
   { words, inside }: Confinement,
+  ceilings: Ceilings,
 ): Command {
-  return [...words, ...defaultSignals(spec.start), ...withEnvironment, ...command(spec, inside)];
+  return [...words, ...defaultSignals(spec.start), ...withEnvironment(ceilings), ...command(spec, inside)];
 }
 
 /**
@@ -35,12 +37,20 @@ export const environmentCarrier = "APPRUNNER_ENVIRONMENT";
  *
  * Descriptor 3, when it is there, is told that the process which becomes the app is there.
  */
-const withEnvironment: Command = [
-  "/bin/sh",
-  "-c",
-  `{ echo >&3; } 2>/dev/null; umask 022; ulimit -S -n 1024; eval "$${environmentCarrier}"; unset ${environmentCarrier}; exec "$@" 3>&-`,
-  "apprunner",
-];
+function withEnvironment({ data, processes }: Ceilings): Command {
+  const steps = [
+    "{ echo >&3; } 2>/dev/null",
+    "umask 022",
+    "ulimit -S -n 1024",
+    ...(data === null ? [] : [`ulimit -d ${data}`]),
+    // RLIMIT_NPROC; what setrlimit(2) calls so is -p to dash.
+    ...(processes === null ? [] : [`ulimit -p ${processes}`]),
+    `eval "$${environmentCarrier}"`,
+    `unset ${environmentCarrier}`,
+    'exec "$@" 3>&-',
+  ];
+  return ["/bin/sh", "-c", steps.join("; "), "apprunner"];
+}
 
 function command(
   { app, start, port }: Pick<LaunchSpec, "app" | "start" | "port">,

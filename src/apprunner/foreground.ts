@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { LaunchSpec } from "../app/instance.ts";
 import { MaestroError } from "../errors.ts";
+import { ceilingsFor } from "./ceilings.ts";
 import { chain } from "./chain.ts";
 import { appEnvironment, chainEnvironment } from "./environment.ts";
 import type { Host } from "./host.ts";
@@ -19,14 +20,16 @@ export type ForegroundSpec = Omit<LaunchSpec, "key" | "runDirectory" | "output">
  * gets are then the app's. Does not return. Throws when the directory cannot be entered or the first program of the
  * chain cannot be executed.
  */
-export function becomeApp(spec: ForegroundSpec, { runtime, sandbox }: Host): never {
+export function becomeApp(spec: ForegroundSpec, host: Host): never {
+  const { runtime, sandbox } = host;
   process.chdir(spec.directory);
   const forwards = hasNamespaces(sandbox.level);
   const scratch = forwards ? mkdtempSync(join(tmpdir(), "apprunner-")) : spec.directory;
   const confinement = confine({ ...spec, scratch, cgroup: [], terminal: true }, runtime, sandbox);
   writeView(confinement);
+  const ceilings = ceilingsFor(spec, host.powers);
   const behind = forwards ? ["/bin/sh", forwarder, scratch] : [];
-  const command = [...behind, ...chain(spec, confinement)];
+  const command = [...behind, ...chain(spec, confinement, ceilings)];
   const [program] = command;
   if (program === undefined || process.execve === undefined) {
     throw new MaestroError(

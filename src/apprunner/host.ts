@@ -1,10 +1,13 @@
+import { createHash } from "node:crypto";
 import { join } from "node:path";
 import type { AppUser } from "../app/app.ts";
 import type { IsolationLevel } from "../app/isolation.ts";
+import type { Cgroups, Powers } from "./cgroup/cgroups.ts";
+import { openCgroups } from "./cgroup/open.ts";
 import { installNode } from "./node-runtime.ts";
 import { canReach, isExecutable } from "./reach.ts";
 import type { Runtime } from "./runtime.ts";
-import { layOutEtc, writeHosts } from "./sandbox/etc.ts";
+import { layOutEtc } from "./sandbox/etc.ts";
 import { chooseLevel } from "./sandbox/levels.ts";
 import type { Sandbox } from "./sandbox/sandbox.ts";
 import { installStaticServer } from "./static-runtime.ts";
@@ -15,6 +18,8 @@ export type Host = {
   sandbox: Sandbox;
   /** Whether each app runs as the user that it owns; otherwise all run as Maestro's own. */
   ownUsers: boolean;
+  cgroups: Cgroups | null;
+  powers: Powers;
   /** Why there is no more than that, in sentences. */
   obstacles: readonly string[];
 };
@@ -29,17 +34,22 @@ export type HostOptions = {
 export async function openHost({ home, atMost = "full" }: HostOptions): Promise<Host> {
   const runtimes = join(home, "runtimes");
   const runtime = { node: await installNode(runtimes), staticServer: await installStaticServer(runtimes) };
+  const { cgroups, powers } = openCgroups(idOf(home));
   const parts = { etc: layOutEtc(join(home, "run", "sandbox", "etc")), seccomp: null };
-  writeHosts(parts.etc, []);
   const { level, obstacles } = await chooseLevel({ runtime, parts, atMost });
   const obstacle = obstacleToOwnUsers(level, home);
   return {
     runtime,
+    cgroups,
+    powers,
     sandbox: { ...parts, level },
     ownUsers: obstacle === null,
     obstacles: obstacle === null ? obstacles : [...obstacles, obstacle],
   };
 }
+
+/** Names what this home has in the kernel: others on the machine have their own. */
+const idOf = (home: string) => createHash("sha256").update(home).digest("hex").slice(0, 8);
 
 const setpriv = "/usr/bin/setpriv";
 /** Stands for the users that apps get: somebody who owns nothing and is in no group of ours. */

@@ -1,7 +1,14 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { childrenOf, isAlive, type ProcessIdentity, parseIdentity, pidInside, readProcess } from "../lib/processes.ts";
+import {
+  childrenOf,
+  isAlive,
+  type ProcessIdentity,
+  parseIdentity,
+  pidInside,
+  readProcess,
+} from "../lib/processes.ts";
 import { instanceFiles } from "../protocol/instance-files.ts";
 
 /**
@@ -32,7 +39,9 @@ const textOf = (path: string) => readFile(path, "utf8").catch(() => "");
 function firstInside(started: ProcessIdentity, status: string): ProcessIdentity | null {
   const child = parseStatus(status.split("\n", 1)[0] ?? "");
   const found = child === null ? null : readProcess(child);
-  return found?.parent === started.pid && isAlive(started) ? { pid: found.pid, startTime: found.startTime } : null;
+  return found?.parent === started.pid && isAlive(started)
+    ? { pid: found.pid, startTime: found.startTime }
+    : null;
 }
 
 function parseStatus(line: string): number | null {

@@ -6,6 +6,8 @@ import { fileURLToPath } from "node:url";
 import type { AppUser } from "../app/app.ts";
 import type { LaunchSpec } from "../app/instance.ts";
 import { MaestroError } from "../errors.ts";
+import { ceilingsFor } from "./ceilings.ts";
+import type { Cgroup } from "./cgroup/cgroup.ts";
 import { chain } from "./chain.ts";
 import { endOf } from "./end.ts";
 import { appEnvironment, chainEnvironment } from "./environment.ts";
@@ -22,18 +24,30 @@ const shim = fileURLToPath(new URL("./shim.sh", import.meta.url));
  * any shell. Throws `NOTHING_TO_RUN` when the release's directory is gone, `BAD_INPUT` for an impossible environment.
  * `runDirectory` and the output files have to be this instance's alone: by them its processes are told from others.
  */
-export async function launch(spec: LaunchSpec, { runtime, sandbox }: Host): Promise<KnownInstance> {
+export async function launch(spec: LaunchSpec, host: Host): Promise<KnownInstance> {
   openStorage(spec);
-  const options = { scratch: spec.runDirectory, cgroup: [], terminal: false };
-  const confinement = confine({ ...spec, ...options }, runtime, sandbox);
+  const cgroup = host.cgroups?.create(spec.key, spec.limits) ?? null;
+  try {
+    return await start(spec, host, cgroup);
+  } catch (error) {
+    await cgroup?.remove();
+    throw error;
+  }
+}
+
+async function start(spec: LaunchSpec, host: Host, cgroup: Cgroup | null): Promise<KnownInstance> {
+  const { key, runDirectory, limits, user } = spec;
+  const options = { scratch: runDirectory, cgroup: cgroup?.joinFiles ?? [], terminal: false };
+  const confinement = confine({ ...spec, ...options }, host.runtime, host.sandbox);
+  const ceilings = ceilingsFor({ limits, user }, host.powers);
   const environment = chainEnvironment(appEnvironment(spec, confinement.inside));
-  const record = writeRecord(spec, sandbox.level);
+  const record = writeRecord(spec, host.sandbox.level);
   writeView(confinement);
-  await startShim(spec, [...ownSession, ...chain(spec, confinement)], environment);
-  const processes = await identify(spec.runDirectory);
+  await startShim(spec, [...ownSession, ...chain(spec, confinement, ceilings)], environment);
+  const processes = await identify(runDirectory);
   if (processes === null) throw notStarted(spec);
   const { main, namespace } = processes;
-  return { key: spec.key, ...main, namespace, record, exited: endOf(spec.runDirectory, main) };
+  return { key, ...main, namespace, cgroup, record, exited: endOf(runDirectory, main, cgroup) };
 }
 
 /** The app's own to write, and closed to everyone else. */

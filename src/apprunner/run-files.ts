@@ -5,12 +5,15 @@ import type { LaunchSpec, RunningInstance } from "../app/instance.ts";
 import type { IsolationLevel } from "../app/isolation.ts";
 import { bootId, type ProcessIdentity } from "../lib/processes.ts";
 import { InstanceRecord, instanceFiles } from "../protocol/instance-files.ts";
+import type { Cgroup } from "./cgroup/cgroup.ts";
 
 /** A running instance together with what is written down about it. */
 export type KnownInstance = RunningInstance & {
   readonly record: InstanceRecord;
   /** The first process of its pid namespace; null where it has none of its own. */
   readonly namespace: ProcessIdentity | null;
+  /** Null where this machine has no control groups. */
+  readonly cgroup: Cgroup | null;
 };
 
 /**

@@ -16,7 +16,7 @@ export type StopOptions = {
 };
 
 /** An instance, with what `launch` and `adopt` know of it besides: by that its orphans are recognised. */
-export type Stoppable = RunningInstance & Partial<Pick<KnownInstance, "record" | "namespace">>;
+export type Stoppable = RunningInstance & Partial<Pick<KnownInstance, "record" | "namespace" | "cgroup">>;
 
 /**
  * Ends an instance: SIGTERM to its process group, so that its own handlers run, also behind a shell; then, when the
@@ -32,6 +32,7 @@ export async function stop(instance: Stoppable, { graceMs, signal, uid }: StopOp
   signalGroup(instance, "SIGTERM");
   await untilGone(instance, grace);
   await killTree(leaderOf(instance));
+  await instance.cgroup?.kill();
   await poll(
     () => killRest(family, known),
     { first: 2, most: 50 },
@@ -39,7 +40,9 @@ export async function stop(instance: Stoppable, { graceMs, signal, uid }: StopOp
   ).catch(
     () => {}, // what SIGKILL does not end hangs in the kernel: nobody can do more about it
   );
-  return await instance.exited;
+  const exit = await instance.exited;
+  await instance.cgroup?.remove();
+  return exit;
 }
 
 const killLimitMs = 5000;

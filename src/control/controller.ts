@@ -137,6 +137,12 @@ export class Controller {
     return hostnamesOf(app, this.config.domain);
   }
 
+  /** What apps find as hosts of this machine. A wildcard cannot be one. */
+  nameHosts(): void {
+    const hostnames = this.registry.all().flatMap((app) => this.hostnames(app));
+    this.runner.nameHosts(hostnames.filter((hostname) => !hostname.startsWith("*.")));
+  }
+
   /** Where an app's traffic should go, given what runs of it now. */
   route(app: App): AppRoute {
     const runtime = this.runtime(app.name);
@@ -151,6 +157,7 @@ export class Controller {
 
   /** Resolves when every worker routes an app's traffic as it should be now. */
   async publish(app: App): Promise<void> {
+    this.nameHosts();
     await this.traffic.apply({ replace: false, put: [this.route(app)], remove: [] });
   }
 }

@@ -1,6 +1,7 @@
 import type { AppUser } from "../app/app.ts";
 import type { Address, Exit, LaunchSpec, ReadyQuestion, RunningInstance } from "../app/instance.ts";
-import type { Isolation } from "../app/isolation.ts";
+import type { Isolation, IsolationLevel } from "../app/isolation.ts";
+import type { Limits } from "../app/limits.ts";
 import type { Release } from "../app/release.ts";
 import type { LogLine } from "../app/reports.ts";
 import type { AppRoute, DrainLimits, InFlight, RoutesChange, WorkerStatus } from "../protocol/worker.ts";
@@ -45,12 +46,27 @@ export type Runner = {
   untilReady(question: ReadyQuestion, signal: AbortSignal): Promise<Address>;
   /** Asks it to end, and after `graceMs` ends it and all that is left of it. */
   stop(instance: RunningInstance, options: { graceMs: number; signal?: AbortSignal }): Promise<Exit>;
+  /** Limits one that runs. Throws `BAD_INPUT` when it uses more than that. */
+  limit(instance: RunningInstance, limits: Limits): void;
+  /** Why this machine cannot limit what it cannot, in sentences. */
+  readonly unlimited: readonly string[];
+  confinementOf(instance: RunningInstance): ConfinementReport;
+  /** Ends and removes what is left of instances that are none of these. */
+  sweep(keys: ReadonlySet<string>): Promise<void>;
+  /** Makes apps find each other: the hostnames lead to this machine for them. */
+  nameHosts(hostnames: readonly string[]): void;
   leasePort(): Promise<PortLease>;
   /** Marks the port of an adopted instance as in use. */
   reservePort(port: number): PortLease;
   isolation: Isolation;
   /** The user that instances of an app really run as, given the one that it owns. */
   effectiveUser(user: AppUser | null): AppUser | null;
+};
+
+/** How an instance is confined. `memory`: bytes; null: not counted or not limited. */
+export type ConfinementReport = {
+  level: IsolationLevel;
+  memory: { now: number | null; limit: number | null };
 };
 
 type FoundInstance = {

@@ -2,6 +2,7 @@ import type { App } from "../app/app.ts";
 import type { AppReport, InstanceReport } from "../app/reports.ts";
 import type { WorkerStatus } from "../protocol/worker.ts";
 import type { Controller, Death } from "./controller.ts";
+import type { Instance } from "./instance.ts";
 
 /** The addresses under which people reach an app. The port is left out where browsers leave it out. */
 export function urlsOf(controller: Controller, app: App): string[] {
@@ -63,6 +64,7 @@ export function reportInstances(
   return apps.flatMap((app) => {
     const user = controller.runner.effectiveUser(app.user);
     return [...controller.runtime(app.name).living].map((instance) => ({
+      ...reportConfinement(controller, instance),
       app: app.name,
       instance: instance.id,
       key: instance.key,
@@ -75,6 +77,11 @@ export function reportInstances(
       inFlight: sumInFlight(workers, instance.key),
     }));
   });
+}
+
+function reportConfinement({ runner }: Controller, { running }: Instance) {
+  const { level: isolation, memory } = runner.confinementOf(running);
+  return { isolation, memory };
 }
 
 function sumInFlight(workers: WorkerStatus[], key: string) {

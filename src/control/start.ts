@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import type { App } from "../app/app.ts";
 import type { LaunchSpec } from "../app/instance.ts";
+import { limitsFor } from "../app/limits.ts";
 import type { Readiness, Release } from "../app/release.ts";
 import { MaestroError } from "../errors.ts";
 import type { Controller } from "./controller.ts";
@@ -96,6 +97,7 @@ function specify(
     env: release.plan.env,
     user: controller.runner.effectiveUser(app.user),
     storage: release.plan.storage ? storageOf(controller, app.name) : null,
+    limits: limitsFor(app.limits, release.plan.limits),
     runDirectory: runDirectoryOf(controller, key),
     output: controller.logs.outputOf(app.name, file),
   };

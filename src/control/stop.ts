@@ -26,6 +26,7 @@ export async function removeApp(
     await controller.releases.removeApp(name);
     await controller.history.forget(name);
     controller.forget(name);
+    controller.nameHosts();
     const removed = ["its processes", "its hostnames", "its releases"];
     const logs = join(controller.config.home, "apps", name);
     if (!data) return removed;

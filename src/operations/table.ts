@@ -10,6 +10,7 @@ import {
 } from "./apps.ts";
 import { incomingOperation, registerAppOperation, restartAppOperation, restartOperation } from "./deploy.ts";
 import { doctorOperation } from "./doctor.ts";
+import { limitsOperation } from "./limits.ts";
 import { logsOperation } from "./logs.ts";
 import type { Operation } from "./operation.ts";
 import { releasesOperation } from "./releases.ts";
@@ -25,6 +26,7 @@ export const operations: ReadonlyMap<string, Operation> = new Map(
     appsOperation,
     psOperation,
     statusOperation,
+    limitsOperation,
     logsOperation,
     domainsOperation,
     domainsAddOperation,

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { Hostname } from "../app/app.ts";
+import { LimitsInput } from "../app/limits.ts";
 import type { ReleasePlan } from "../app/release.ts";
 import { readJsonFile } from "./source-file.ts";
 
@@ -42,7 +43,7 @@ const AppJson = z.object({
   maestro: z
     .object({
       hostnames: z.array(Hostname).default([]),
-      limits: z.unknown().optional(),
+      limits: LimitsInput.default({}),
       storage: z.boolean().default(false),
     })
     .optional(),
@@ -50,7 +51,10 @@ const AppJson = z.object({
 type AppJson = z.infer<typeof AppJson>;
 
 /** What app.json adds to the plan of a release. `healthPath`: null when it declares no health check of the web. */
-export type Declared = Pick<ReleasePlan, "env" | "formation" | "hostnames" | "storage" | "notes"> & {
+export type Declared = Pick<
+  ReleasePlan,
+  "env" | "formation" | "hostnames" | "storage" | "limits" | "notes"
+> & {
   healthPath: string | null;
 };
 
@@ -59,6 +63,7 @@ const nothing: Declared = {
   formation: {},
   hostnames: [],
   storage: false,
+  limits: {},
   notes: [],
   healthPath: null,
 };
@@ -72,6 +77,7 @@ export async function readAppJson(directory: string): Promise<Declared> {
     formation: quantitiesOf(declared.formation),
     hostnames: [...new Set(declared.maestro?.hostnames)],
     storage: declared.maestro?.storage ?? false,
+    limits: declared.maestro?.limits ?? {},
     notes: notesOn(declared),
     healthPath: declared.healthchecks["web"]?.find(decidesReadiness)?.path ?? null,
   };
@@ -94,7 +100,7 @@ function quantitiesOf(formation: AppJson["formation"]): Record<string, number> {
   return Object.fromEntries(quantities);
 }
 
-function notesOn({ env, healthchecks, cron, maestro }: AppJson): string[] {
+function notesOn({ env, healthchecks, cron }: AppJson): string[] {
   const notes = Object.entries(env).flatMap(([name, { value, required, generator }]) => {
     if (value !== undefined) return [];
     if (generator !== undefined)
@@ -108,6 +114,5 @@ function notesOn({ env, healthchecks, cron, maestro }: AppJson): string[] {
   );
   if (others.length > 0) notes.push(`app.json's other health checks are not run: ${others.join(", ")}`);
   if (cron.length > 0) notes.push("app.json's cron is not run yet");
-  if (maestro?.limits !== undefined) notes.push("app.json's maestro.limits is not acted on yet");
   return notes;
 }

@@ -17,6 +17,7 @@ const release: Release = {
     formation: {},
     hostnames: [],
     storage: false,
+    limits: {},
     notes: [],
   },
 };

@@ -56,6 +56,14 @@ class ScriptedRunner implements Runner {
     return exited;
   }
 
+  limit() {}
+  readonly unlimited = [];
+  confinementOf() {
+    return { level: "process" as const, memory: { now: null, limit: null } };
+  }
+  async sweep() {}
+  nameHosts() {}
+
   async leasePort() {
     const port = this.#nextPort++;
     return { port, release: () => void this.released.push(port) };
@@ -86,6 +94,7 @@ const release: Release = {
     formation: {},
     hostnames: [],
     storage: false,
+    limits: {},
     notes: [],
   },
 };

@@ -5,6 +5,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import type { AppUser } from "../../src/app/app.ts";
 import type { LaunchSpec, ReadyQuestion, RunningInstance } from "../../src/app/instance.ts";
 import type { IsolationLevel } from "../../src/app/isolation.ts";
+import { noLimits } from "../../src/app/limits.ts";
 import { type Host, openHost } from "../../src/apprunner/host.ts";
 import { launch } from "../../src/apprunner/launch.ts";
 import { PortAllocator } from "../../src/apprunner/ports.ts";
@@ -60,6 +61,7 @@ export class Place implements AsyncDisposable {
       env: {},
       user: null,
       storage: null,
+      limits: noLimits,
       runDirectory: join(this.home, "run", key),
       output,
       ...changes,

@@ -7,7 +7,7 @@ import { procsOf, readField, readNumber, removeGroup, writeControl } from "./con
 import { cpuTimeMs, limitCpu, throttledPeriods } from "./cpu.ts";
 import { turn } from "./freeze.ts";
 import { isEmpty, killAll, membersOf } from "./kill.ts";
-import { limitMemory, memoryUsage, oomKillsOf } from "./memory.ts";
+import { limitMemory, memoryLimit, memoryUsage, oomKillsOf } from "./memory.ts";
 import { type Controller, type Part, partWith } from "./part.ts";
 
 /** What a group uses. Null: this machine does not count it. */
@@ -74,6 +74,11 @@ export class Cgroup {
       cpuMs: this.#with("cpuacct", cpuTimeMs),
       cpuThrottled: this.#with("cpu", throttledPeriods),
     };
+  }
+
+  /** Bytes; null: none, or this machine cannot limit it. */
+  memoryLimit(): number | null {
+    return this.#with("memory", memoryLimit);
   }
 
   /** How many of its processes the kernel has killed for want of memory; null where memory is not limited. */

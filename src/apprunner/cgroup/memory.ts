@@ -17,6 +17,12 @@ export function limitMemory(part: Part, name: string, limit: number | null): voi
   }
 }
 
+/** Bytes; null without one. In v1 that is a number larger than any machine's memory. */
+export function memoryLimit({ version, directory }: Part): number | null {
+  const limit = readNumber(directory, version === 2 ? "memory.max" : "memory.limit_in_bytes");
+  return limit === null || limit > Number.MAX_SAFE_INTEGER / 2 ? null : limit;
+}
+
 /** Of all that the group holds, page cache and kernel memory included, in bytes. `peak`: the most it ever held. */
 export function memoryUsage({ version, directory }: Part): { now: number; peak: number | null } | null {
   const [nowFile, peakFile] = files[version];

@@ -5,6 +5,7 @@ import {
   lstatSync,
   mkdirSync,
   openSync,
+  readFileSync,
   readlinkSync,
   realpathSync,
   renameSync,
@@ -49,6 +50,7 @@ export function layOutEtc(directory: string): Etc {
 }
 
 const written = {
+  hosts: "127.0.0.1 localhost\n",
   passwd: "root:x:0:0:root:/nonexistent:/usr/sbin/nologin\n",
   group: "root:x:0:\n",
   "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n",
@@ -59,8 +61,9 @@ const written = {
  * on "localhost" do so on the address where Maestro looks for them. Seen at once by the apps that run.
  */
 export function writeHosts({ directory }: Etc, hostnames: readonly string[]): void {
-  const lines = ["localhost", ...hostnames].map((name) => `127.0.0.1 ${name}\n`);
-  put(directory, "hosts", (path) => writeFileSync(path, lines.join("")));
+  const text = ["localhost", ...hostnames].map((name) => `127.0.0.1 ${name}\n`).join("");
+  if (readFileSync(join(directory, "hosts"), "utf8") === text) return;
+  put(directory, "hosts", (path) => writeFileSync(path, text));
 }
 
 /** Written aside and renamed: a reader finds the old or the new. */
