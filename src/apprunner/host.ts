@@ -14,6 +14,8 @@ import { installStaticServer } from "./static-runtime.ts";
 
 /** What instances are started with on this machine. */
 export type Host = {
+  /** Names what this home has in the kernel: others on the machine have their own. */
+  id: string;
   runtime: Runtime;
   sandbox: Sandbox;
   /** Whether each app runs as the user that it owns; otherwise all run as Maestro's own. */
@@ -34,11 +36,13 @@ export type HostOptions = {
 export async function openHost({ home, atMost = "full" }: HostOptions): Promise<Host> {
   const runtimes = join(home, "runtimes");
   const runtime = { node: await installNode(runtimes), staticServer: await installStaticServer(runtimes) };
-  const { cgroups, powers } = openCgroups(idOf(home));
+  const id = createHash("sha256").update(home).digest("hex").slice(0, 8);
+  const { cgroups, powers } = openCgroups(id);
   const parts = { etc: layOutEtc(join(home, "run", "sandbox", "etc")), seccomp: null };
   const { level, obstacles } = await chooseLevel({ runtime, parts, atMost });
   const obstacle = obstacleToOwnUsers(level, home);
   return {
+    id,
     runtime,
     cgroups,
     powers,
@@ -47,9 +51,6 @@ export async function openHost({ home, atMost = "full" }: HostOptions): Promise<
     obstacles: obstacle === null ? obstacles : [...obstacles, obstacle],
   };
 }
-
-/** Names what this home has in the kernel: others on the machine have their own. */
-const idOf = (home: string) => createHash("sha256").update(home).digest("hex").slice(0, 8);
 
 const setpriv = "/usr/bin/setpriv";
 /** Stands for the users that apps get: somebody who owns nothing and is in no group of ours. */

@@ -55,6 +55,8 @@ export type Runner = {
   sweep(keys: ReadonlySet<string>): Promise<void>;
   /** Makes apps find each other: the hostnames lead to this machine for them. */
   nameHosts(hostnames: readonly string[]): void;
+  /** Gives back what it has of the kernel, when nothing runs any more. */
+  close(): Promise<void>;
   leasePort(): Promise<PortLease>;
   /** Marks the port of an adopted instance as in use. */
   reservePort(port: number): PortLease;

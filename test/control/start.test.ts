@@ -63,6 +63,7 @@ class ScriptedRunner implements Runner {
   }
   async sweep() {}
   nameHosts() {}
+  async close() {}
 
   async leasePort() {
     const port = this.#nextPort++;

@@ -80,6 +80,7 @@ export class Place implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#instances.map((instance) => stop(instance, { graceMs: 0 })));
+    this.host.cgroups?.remove();
     await rm(this.home, { recursive: true, force: true });
   }
 }
