@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { AppUser } from "../app/app.ts";
 import type { IsolationLevel } from "../app/isolation.ts";
@@ -10,6 +11,7 @@ import type { Runtime } from "./runtime.ts";
 import { layOutEtc } from "./sandbox/etc.ts";
 import { chooseLevel } from "./sandbox/levels.ts";
 import type { Sandbox } from "./sandbox/sandbox.ts";
+import { hasFilter, seccompFilter } from "./sandbox/seccomp.ts";
 import { installStaticServer } from "./static-runtime.ts";
 
 /** What instances are started with on this machine. */
@@ -38,7 +40,9 @@ export async function openHost({ home, atMost = "full" }: HostOptions): Promise<
   const runtime = { node: await installNode(runtimes), staticServer: await installStaticServer(runtimes) };
   const id = createHash("sha256").update(home).digest("hex").slice(0, 8);
   const { cgroups, powers } = openCgroups(id);
-  const parts = { etc: layOutEtc(join(home, "run", "sandbox", "etc")), seccomp: null };
+  const directory = join(home, "run", "sandbox");
+  const etc = layOutEtc(join(directory, "etc"));
+  const parts = { etc, seccomp: layOutFilter(join(directory, "seccomp.bpf")) };
   const { level, obstacles } = await chooseLevel({ runtime, parts, atMost });
   const obstacle = obstacleToOwnUsers(level, home);
   return {
@@ -50,6 +54,15 @@ export async function openHost({ home, atMost = "full" }: HostOptions): Promise<
     ownUsers: obstacle === null,
     obstacles: obstacle === null ? obstacles : [...obstacles, obstacle],
   };
+}
+
+/** The filter of system calls, as a file; null for an architecture of which the calls are not known. */
+function layOutFilter(path: string): string | null {
+  if (!hasFilter(process.arch)) return null;
+  // Renamed into its place: an app that starts at this moment reads the whole of it.
+  writeFileSync(`${path}.new`, seccompFilter(process.arch), { mode: 0o600 });
+  renameSync(`${path}.new`, path);
+  return path;
 }
 
 const setpriv = "/usr/bin/setpriv";

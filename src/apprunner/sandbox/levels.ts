@@ -6,6 +6,7 @@ import { promisify } from "node:util";
 import { type IsolationLevel, isolationLevels } from "../../app/isolation.ts";
 import { isExecutable } from "../reach.ts";
 import type { Runtime } from "../runtime.ts";
+import { probeLandlock } from "./landlock.ts";
 import { confine, type Sandbox, writeView } from "./sandbox.ts";
 
 /** With what stands in the way of each higher level, in sentences. */
@@ -49,7 +50,7 @@ async function obstacleTo(level: IsolationLevel, choice: Choice): Promise<string
     case "userns":
       return namespacesFail(level, choice);
     case "landlock":
-      return "not there";
+      return (await probeLandlock()).obstacle;
     case "process":
       return null;
   }

@@ -1,5 +1,5 @@
 import { writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { AppUser } from "../../app/app.ts";
 import type { LaunchSpec } from "../../app/instance.ts";
@@ -7,6 +7,7 @@ import type { IsolationLevel } from "../../app/isolation.ts";
 import { instanceFiles } from "../../protocol/instance-files.ts";
 import type { Runtime } from "../runtime.ts";
 import type { Etc } from "./etc.ts";
+import { type LandlockRules, landlockWords, systemPaths } from "./landlock.ts";
 import { type Inside, inside, view } from "./view.ts";
 
 /** What of this machine the sandboxes are made of. */
@@ -41,10 +42,18 @@ export const hasNamespaces = (level: IsolationLevel) => level === "full" || leve
 export function confine(spec: Confined, runtime: Runtime, sandbox: Sandbox): Confinement {
   if (hasNamespaces(sandbox.level)) return inNamespaces(spec, runtime, sandbox);
   const { directory, storage, user, cgroup } = spec;
+  const inside = { ...runtime, directory, storage };
+  const restricted = sandbox.level === "landlock" ? landlockWords(reachable(inside)) : [];
+  // Restricted while still root: the app's user need not be able to read Maestro's own programs.
+  return { words: [...enter({ cgroup }), ...restricted, ...asUser(user)], inside, view: null };
+}
+
+/** Where no mount namespace can be had: what an app opens of the machine's files, by the machine's paths. */
+function reachable({ directory, node, staticServer, storage }: Inside): LandlockRules {
+  const { readOnly, readWrite } = systemPaths();
   return {
-    words: [...enter({ cgroup }), ...asUser(user)],
-    inside: { ...runtime, directory, storage },
-    view: null,
+    readOnly: [...readOnly, directory, dirname(node), dirname(staticServer)],
+    readWrite: [...readWrite, "/tmp", ...(storage === null ? [] : [storage])],
   };
 }
 
