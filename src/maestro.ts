@@ -6,6 +6,7 @@ import { adopt, endUnrecognised } from "./apprunner/adopt.ts";
 import { sweepGroups, unlimited } from "./apprunner/groups.ts";
 import { openHost } from "./apprunner/host.ts";
 import { launch } from "./apprunner/launch.ts";
+import { startProgram } from "./apprunner/one-off/start.ts";
 import { PortAllocator } from "./apprunner/ports.ts";
 import { untilReady } from "./apprunner/ready.ts";
 import { writeHosts } from "./apprunner/sandbox/etc.ts";
@@ -121,6 +122,10 @@ export async function plugRunner(config: Config): Promise<Runner> {
     launch: (spec) => {
       refuseWeakIsolation(config, isolation);
       return launch(spec, host);
+    },
+    startProgram: (spec) => {
+      refuseWeakIsolation(config, isolation);
+      return startProgram(spec, host);
     },
     adopt: async (runDirectory) => {
       const found = await adopt(runDirectory, host.cgroups);
