@@ -5,6 +5,7 @@ import { sweepGroups, unlimited } from "./apprunner/groups.ts";
 import type { Host } from "./apprunner/host.ts";
 import { launch } from "./apprunner/launch.ts";
 import { Firewall } from "./apprunner/network/firewall.ts";
+import { startProgram } from "./apprunner/one-off/start.ts";
 import { defaultPortRange, PortAllocator } from "./apprunner/ports.ts";
 import { untilReady } from "./apprunner/ready.ts";
 import { writeHosts } from "./apprunner/sandbox/etc.ts";
@@ -30,6 +31,10 @@ export async function plugRunner(config: Config, host: Host, network: Network, l
     launch: (spec) => {
       refuseWeakIsolation(config, isolation);
       return launch(spec, host);
+    },
+    startProgram: (spec) => {
+      refuseWeakIsolation(config, isolation);
+      return startProgram(spec, host);
     },
     adopt: (runDirectory) => recognise(runDirectory, host.cgroups),
     endUnrecognised,

@@ -7,6 +7,7 @@ import { addInstallCommand } from "./commands/install.ts";
 import { addLimitsCommand } from "./commands/limits.ts";
 import { addLogsCommand } from "./commands/logs.ts";
 import { addReloadCommand } from "./commands/reload.ts";
+import { addRunCommand } from "./commands/run.ts";
 import { addServeCommand } from "./commands/serve.ts";
 import { addStopCommands } from "./commands/stop.ts";
 
@@ -19,6 +20,7 @@ export function buildProgram(parts: Parts, { quiet = false }: { quiet?: boolean 
   addDeployCommands(program, line);
   addInspectCommands(program, line);
   addLogsCommand(program, line);
+  addRunCommand(program, line);
   addDomainsCommands(program, line);
   addLimitsCommand(program, line);
   addStopCommands(program, line);
@@ -48,6 +50,6 @@ function configure(program: Command, { version, terminal }: Parts, quiet: boolea
     .exitOverride()
     .addHelpText(
       "after",
-      "\nExit codes: 0 done, 1 failed, 2 wrong usage, 130 ended by Ctrl-C.\n\nExample:\n  maestro deploy ./shop --hostname shop.example.com",
+      "\nExit codes: 0 done, 1 failed, 2 wrong usage, 130 ended by Ctrl-C; `run` gives its program's own.\n\nExample:\n  maestro deploy ./shop --hostname shop.example.com",
     );
 }

@@ -7,15 +7,15 @@ import type { Inside } from "./sandbox/view.ts";
 
 type Command = readonly string[];
 
+/** What stands at the end of the chain. `argv`: the words of a one-off program. */
+export type ChainStart = Start | { kind: "argv"; words: Command };
+type ChainSpec = Pick<LaunchSpec, "app" | "port"> & { start: ChainStart };
+
 /**
  * The words that lead to the app, each program replacing itself by the next: into the sandbox and the app's own user →
  * default signals → the app's environment → the app.
  */
-export function chain(
-  spec: Pick<LaunchSpec, "app" | "start" | "port">,
-  { words, inside }: Confinement,
-  ceilings: Ceilings,
-): Command {
+export function chain(spec: ChainSpec, { words, inside }: Confinement, ceilings: Ceilings): Command {
   return [...words, ...defaultSignals(spec.start), ...withEnvironment(ceilings), ...command(spec, inside)];
 }
 
@@ -23,8 +23,8 @@ export function chain(
  * A shell starts what it puts in the background with SIGINT and SIGQUIT ignored, and Node ignores SIGPIPE.
  * Node gives all signals their default when it starts; other programs need it done for them.
  */
-function defaultSignals(start: Start): Command {
-  return start.kind === "line" ? ["/usr/bin/env", "--default-signal"] : [];
+function defaultSignals({ kind }: ChainStart): Command {
+  return kind === "line" || kind === "argv" ? ["/usr/bin/env", "--default-signal"] : [];
 }
 
 /** Carries the app's environment past the programs that still have Maestro's rights. */
@@ -52,10 +52,7 @@ function withEnvironment({ data, processes }: Ceilings): Command {
   return ["/bin/sh", "-c", steps.join("; "), "apprunner"];
 }
 
-function command(
-  { app, start, port }: Pick<LaunchSpec, "app" | "start" | "port">,
-  { node, staticServer, directory }: Inside,
-): Command {
+function command({ app, start, port }: ChainSpec, { node, staticServer, directory }: Inside): Command {
   switch (start.kind) {
     case "line":
       // Without the trap, the shell would die of the SIGTERM that its process group gets, and take with it the
@@ -67,6 +64,8 @@ function command(
       return [node, "apprunner.js", "--name", app, "--port", String(port ?? 0)];
     case "static":
       return [node, staticServer, directory];
+    case "argv":
+      return start.words;
   }
 }
 

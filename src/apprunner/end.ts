@@ -50,7 +50,7 @@ export async function readExit(runDirectory: string): Promise<Exit | null> {
 const signalNames = new Map(Object.entries(os.signals).map(([name, number]) => [number, name]));
 
 /** A POSIX shell's `$?`: above 128 it stands for a signal. */
-function exitOf(status: number): Exit {
+export function exitOf(status: number): Exit {
   const signal = signalNames.get(status - 128) as NodeJS.Signals | undefined;
   return signal === undefined ? { code: status, signal: null } : { code: null, signal };
 }

@@ -51,7 +51,7 @@ async function start(spec: LaunchSpec, host: Host, cgroup: Cgroup | null): Promi
 }
 
 /** The app's own to write, and closed to everyone else. */
-function openStorage({ storage, user }: LaunchSpec): void {
+export function openStorage({ storage, user }: Pick<LaunchSpec, "storage" | "user">): void {
   if (storage === null) return;
   mkdirSync(storage, { recursive: true, mode: 0o700 });
   if (user !== null && process.getuid?.() === 0) chownSync(storage, user.uid, user.gid);

@@ -10,6 +10,7 @@ import type { AppRoute } from "../protocol/worker.ts";
 import type { Deploy } from "./deploy.ts";
 import type { History } from "./history.ts";
 import type { Instance } from "./instance.ts";
+import type { OneOff } from "./one-off.ts";
 import type { Logs, Releases, Runner, Traffic } from "./ports.ts";
 import type { Registry } from "./registry.ts";
 
@@ -25,6 +26,8 @@ export class AppRuntime {
   readonly serving = new Map<string, Instance>();
   /** Every instance whose process has not ended, those that drain included. */
   readonly living = new Set<Instance>();
+  /** The one-off programs that run: no traffic goes to them, and nothing takes their place. */
+  readonly runs = new Set<OneOff>();
   /** The tidying up behind those that have just ended. */
   readonly tidying = new Set<Promise<void>>();
   /** Ids whose instance died and is being started again; aborting one gives up. */

@@ -2,6 +2,7 @@ import type { AppUser } from "../app/app.ts";
 import type { Address, Exit, LaunchSpec, ReadyQuestion, RunningInstance } from "../app/instance.ts";
 import type { Isolation, IsolationLevel } from "../app/isolation.ts";
 import type { Limits } from "../app/limits.ts";
+import type { OneOffProgram, OneOffSpec } from "../app/one-off.ts";
 import type { Release } from "../app/release.ts";
 import type { LogLine } from "../app/reports.ts";
 import type { AppRoute, DrainLimits, InFlight, RoutesChange, WorkerStatus } from "../protocol/worker.ts";
@@ -22,10 +23,18 @@ export type Releases = {
   directory(app: string, number: number): string;
   /** All releases, oldest first; for one whose record was damaged, its number and what is wrong. */
   list(app: string): Promise<(Release | { number: number; problem: string })[]>;
-  /** Removes what retention does not keep; never the current one or its predecessor. `served`: the latest last. */
+  /**
+   * Removes what retention does not keep; never the current one or its predecessor, nor those `inUse`. `served`: the
+   * latest last.
+   */
   sweep(
     app: string,
-    kept: { current: number | null; previous: number | null; served: readonly number[] },
+    kept: {
+      current: number | null;
+      previous: number | null;
+      served: readonly number[];
+      inUse: readonly number[];
+    },
   ): Promise<void>;
   /** Makes the tree of the next release ahead, when nobody waits for it. */
   stage(app: string): Promise<void>;
@@ -38,6 +47,8 @@ export type PortLease = { readonly port: number; release(): void };
 /** Starts, observes and ends instances. */
 export type Runner = {
   launch(spec: LaunchSpec): Promise<RunningInstance>;
+  /** Starts a program that lives no longer than this controller. */
+  startProgram(spec: OneOffSpec): Promise<OneOffProgram>;
   /** An instance that an earlier controller started; null when nobody can tell what it was. */
   adopt(runDirectory: string): Promise<AdoptedInstance | EndedInstance | null>;
   /** Ends the process of an instance of which only that is known. */

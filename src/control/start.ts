@@ -85,21 +85,31 @@ function specify(
   lease: PortLease | null,
 ): LaunchSpec {
   const file = `${id}.v${release.number}.${controller.stamps.next()}`;
-  const key = `${app.name}.${file}`;
+  return {
+    ...placeOf(controller, { app, release, id }, `${app.name}.${file}`),
+    start,
+    port: lease?.port ?? null,
+    output: controller.logs.outputOf(app.name, file),
+  };
+}
+
+/** Where a process of a release runs, as whom, and within which bounds: an instance or a one-off program. */
+export function placeOf(
+  controller: Controller,
+  { app, release, id }: StartRequest,
+  key: string,
+): Omit<LaunchSpec, "start" | "port" | "output"> {
   return {
     app: app.name,
     key,
     id,
     release: release.number,
     directory: controller.releases.directory(app.name, release.number),
-    start,
-    port: lease?.port ?? null,
     env: release.plan.env,
     user: controller.runner.effectiveUser(app.user),
     storage: release.plan.storage ? storageOf(controller, app.name) : null,
     limits: limitsFor(app.limits, release.plan.limits),
     runDirectory: runDirectoryOf(controller, key),
-    output: controller.logs.outputOf(app.name, file),
   };
 }
 

@@ -26,7 +26,8 @@ export async function sweepReleases(
   { name, release, previousRelease, served }: App,
 ): Promise<void> {
   try {
-    await controller.releases.sweep(name, { current: release, previous: previousRelease, served });
+    const inUse = [...controller.runtime(name).runs].map((run) => run.release);
+    await controller.releases.sweep(name, { current: release, previous: previousRelease, served, inUse });
   } catch (error) {
     controller.log.warn({ app: name, error: (error as Error).message }, "release.sweep.failed");
   }

@@ -36,7 +36,7 @@ export const restartOperation = operation({
     }),
 });
 
-const describe = (principal: Principal) =>
+export const describe = (principal: Principal) =>
   principal.kind === "key" ? `key ${principal.name}` : `an admin (${principal.via})`;
 
 /** App name → hostname, as the clients of 2012 know it: apps that were given a hostname, each with its first. */

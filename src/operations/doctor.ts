@@ -43,6 +43,7 @@ const programs: Program[] = [
   { name: "rsync", program: "rsync", package: "rsync", cost: "`maestro deploy` cannot send a directory" },
   { name: "setpriv", program: "setpriv", package: "util-linux", cost: "apps run as Maestro's own user" },
   { name: "setsid", program: "setsid", package: "util-linux", cost: "no app can be started" },
+  { name: "perl", program: "perl", package: "perl-base", cost: "`maestro run` cannot start programs" },
   { name: "git", program: "git", package: "git", cost: "apps cannot be deployed by git push" },
 ];
 

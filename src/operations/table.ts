@@ -15,6 +15,13 @@ import { logsOperation } from "./logs.ts";
 import type { Operation } from "./operation.ts";
 import { releasesOperation } from "./releases.ts";
 import { reloadOperation } from "./reload.ts";
+import {
+  runInputOperation,
+  runOperation,
+  runResizeOperation,
+  runSignalOperation,
+  runTakenOperation,
+} from "./run.ts";
 
 /** What Maestro can do. Every door opens onto this table. */
 export const operations: ReadonlyMap<string, Operation> = new Map(
@@ -33,6 +40,11 @@ export const operations: ReadonlyMap<string, Operation> = new Map(
     domainsRemoveOperation,
     removeOperation,
     stopOperation,
+    runOperation,
+    runInputOperation,
+    runTakenOperation,
+    runResizeOperation,
+    runSignalOperation,
     releasesOperation,
     reloadOperation,
     doctorOperation,

@@ -44,6 +44,10 @@ class ScriptedRunner implements Runner {
     return { key: spec.key, pid: 4_000_000 + this.launched.length, startTime: "1", exited: promise };
   }
 
+  async startProgram(): Promise<never> {
+    throw new Error("no program is started here");
+  }
+
   async untilReady({ port }: { port: number }) {
     const failure = this.#script.shift();
     if (failure) throw failure;

@@ -55,6 +55,7 @@ const instanceTones: Record<InstanceReport["state"], Tone> = {
   draining: "warn",
   stopping: "warn",
   stopped: "dim",
+  running: "good",
 };
 
 /** The instances that run, those included that only finish what they had begun. */
