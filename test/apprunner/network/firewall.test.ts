@@ -14,14 +14,15 @@ const run = promisify(execFile);
 const options: FirewallOptions = {
   id: `test_${process.pid}`,
   uids: { from: 1_987_650_000, to: 1_987_650_099 },
-  ports: { from: 19_100, to: 19_199 },
+  ports: { from: 19_100, to: 19_299 },
   openPorts: [19_080],
   closedPorts: [19_072],
 };
 const [ownerUid, neighbourUid] = [1_987_650_001, 1_987_650_002];
 /** An app of another Maestro, and somebody who has an account on the machine. */
 const [foreignUid, accountUid] = [1_987_660_001, 29_777];
-const leased = 19_101;
+/** Another one in each test, and the one above it: what a test leaves in the kernel is not in the way of the next. */
+let leased = 19_100;
 
 let scope: AsyncDisposableStack;
 let firewall: Firewall;
@@ -31,6 +32,7 @@ let proxy: Tenant;
 
 beforeEach(async () => {
   scope = new AsyncDisposableStack();
+  leased += 2;
   firewall = await Firewall.open(options);
   scope.defer(() => firewall.close());
   [owner, neighbour, proxy] = await Promise.all([start(ownerUid), start(neighbourUid), start(0)]);
@@ -232,10 +234,10 @@ describe("a leased port", () => {
 describe("what is not Maestro's", () => {
   it("is left alone in Maestro's port range: only its own apps do not answer there", async () => {
     const account = await start(accountUid);
-    await account.listen({ port: 19_150 });
-    await owner.listen({ port: 19_151 });
-    expect(await proxy.connect({ port: 19_150 })).toBe(`answered by ${accountUid}`);
-    expect(await proxy.connect({ port: 19_151 })).toBe("no answer");
+    await account.listen({ port: leased });
+    await owner.listen({ port: leased + 1 });
+    expect(await proxy.connect({ port: leased })).toBe(`answered by ${accountUid}`);
+    expect(await proxy.connect({ port: leased + 1 })).toBe("no answer");
   });
 
   it("is left alone elsewhere: accounts reach each other, and what apps opened outside of the range", async () => {
