@@ -71,7 +71,10 @@ export type Runner = {
   leasePort(): Promise<PortLease>;
   /** Marks the port of an adopted instance as in use. */
   reservePort(port: number): PortLease;
-  isolation: Isolation;
+  /** As far as it is known by now. */
+  readonly isolation: Isolation;
+  /** Tries what is not known yet. */
+  tryIsolation(): Promise<Isolation>;
   /** The user that instances of an app really run as, given the one that it owns. */
   effectiveUser(user: AppUser | null): AppUser | null;
 };

@@ -24,6 +24,9 @@ class ScriptedRunner implements Runner {
     attempts: [],
     triedAt: null,
   };
+  async tryIsolation() {
+    return this.isolation;
+  }
   readonly launched: LaunchSpec[] = [];
   readonly stopped: string[] = [];
   readonly released: number[] = [];

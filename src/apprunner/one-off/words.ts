@@ -19,7 +19,7 @@ export function wordsOf(
   const { command, terminal, runDirectory } = spec;
   // Its terminal is its own, and not that of whoever started Maestro: `ownSession` takes it, inside the sandbox.
   const options = { scratch: runDirectory, cgroup: cgroup?.joinFiles ?? [], terminal: false };
-  const confinement = confine({ ...spec, ...options }, runtime, sandbox);
+  const confinement = confine({ ...spec, ...options, port: null }, runtime, sandbox);
   const instance = {
     ...spec,
     port: null,

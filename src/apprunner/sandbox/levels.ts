@@ -65,7 +65,14 @@ async function namespacesFail(level: IsolationLevel, { parts, runtime }: Choice)
   if (!isExecutable(bwrap)) return `${bwrap} is missing; install it with: apt-get install bubblewrap`;
   const scratch = await mkdtemp(join(tmpdir(), "maestro-probe-"));
   try {
-    const spec = { app: "probe", directory: parts.etc.directory, storage: null, user: anyUser, scratch };
+    const spec = {
+      app: "probe",
+      directory: parts.etc.directory,
+      storage: null,
+      user: anyUser,
+      port: null,
+      scratch,
+    };
     const confinement = confine({ ...spec, cgroup: [], terminal: false }, runtime, { ...parts, level });
     writeView(confinement);
     const [program = "", ...words] = [...confinement.words, "/usr/bin/true"];

@@ -18,7 +18,7 @@ export type Sandbox = {
   seccomp: string | null;
 };
 
-export type Confined = Pick<LaunchSpec, "app" | "directory" | "storage" | "user"> & {
+export type Confined = Pick<LaunchSpec, "app" | "directory" | "storage" | "user" | "port"> & {
   /** A directory of this start alone: where bwrap(1) finds what the app sees, and writes who is inside. */
   scratch: string;
   /** The files to which a process writes its pid to join the control groups of the instance. */
@@ -43,17 +43,19 @@ export function confine(spec: Confined, runtime: Runtime, sandbox: Sandbox): Con
   if (hasNamespaces(sandbox.level)) return inNamespaces(spec, runtime, sandbox);
   const { directory, storage, user, cgroup } = spec;
   const inside = { ...runtime, directory, storage };
-  const restricted = sandbox.level === "landlock" ? landlockWords(reachable(inside)) : [];
+  const restricted = sandbox.level === "landlock" ? landlockWords(reachable(inside, spec.port)) : [];
   // Restricted while still root: the app's user need not be able to read Maestro's own programs.
   return { words: [...enter({ cgroup }), ...restricted, ...asUser(user)], inside, view: null };
 }
 
 /** Where no mount namespace can be had: what an app opens of the machine's files, by the machine's paths. */
-function reachable({ directory, node, staticServer, storage }: Inside): LandlockRules {
+function reachable({ directory, node, staticServer, storage }: Inside, port: number | null): LandlockRules {
   const { readOnly, readWrite } = systemPaths();
   return {
     readOnly: [...readOnly, directory, dirname(node), dirname(staticServer)],
     readWrite: [...readWrite, "/tmp", ...(storage === null ? [] : [storage])],
+    // 0: a port that the kernel chooses, for what the app tells itself.
+    bindPorts: port === null ? [0] : [port, 0],
   };
 }
 
