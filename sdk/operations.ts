@@ -1,5 +1,7 @@
 import type {
   AppReport,
+  ConfigChangeReport,
+  ConfigReport,
   DeployProgress,
   DeployReport,
   DoctorCheck,
@@ -17,7 +19,7 @@ type DomainsOutput = { app: string; hostnames: string[] };
 /** What a server can be asked, by name: what goes in, what comes out. */
 export type Operations = {
   restart: {
-    input: { app: string; hostname?: string; hostnames?: string[]; wait?: boolean };
+    input: { app: string; hostname?: string; hostnames?: string[]; wait?: boolean; commit?: string };
     output: DeployReport;
   };
   incoming: { input: AppInput; output: { path: string } };
@@ -31,6 +33,12 @@ export type Operations = {
   domains: { input: AppInput; output: DomainsOutput };
   domains_add: { input: DomainInput; output: DomainsOutput };
   domains_remove: { input: DomainInput; output: DomainsOutput };
+  config: { input: AppInput; output: ConfigReport };
+  config_set: {
+    input: { app: string; set: Record<string, string>; wait?: boolean };
+    output: ConfigChangeReport;
+  };
+  config_unset: { input: { app: string; names: string[]; wait?: boolean }; output: ConfigChangeReport };
   remove: { input: { app: string; data?: boolean }; output: { app: string; removed: string[] } };
   releases: { input: { app: string; deploys?: number }; output: ReleasesReport };
   reload: { input: object; output: ReloadReport };

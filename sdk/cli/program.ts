@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { CommandLine, type GlobalOptions, type Parts } from "./command-line.ts";
+import { addConfigCommands } from "./commands/config.ts";
 import { addDeployCommands } from "./commands/deploy.ts";
 import { addDomainsCommands } from "./commands/domains.ts";
 import { addInspectCommands } from "./commands/inspect.ts";
@@ -19,6 +20,7 @@ export function buildProgram(parts: Parts, { quiet = false }: { quiet?: boolean 
   addInspectCommands(program, line);
   addLogsCommand(program, line);
   addDomainsCommands(program, line);
+  addConfigCommands(program, line);
   addStopCommands(program, line);
   addReloadCommand(program, line);
   return program;

@@ -1,3 +1,5 @@
+import { text } from "node:stream/consumers";
+
 /** Where a command's output goes. */
 export type Output = { readonly isTTY: boolean; readonly columns: number; write(text: string): void };
 
@@ -6,6 +8,8 @@ export type Terminal = {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly stdout: Output;
   readonly stderr: Output;
+  /** All of standard input, to its end. */
+  readInput(): Promise<string>;
   /** Milliseconds since 1970. */
   now(): number;
   /** Calls back at Ctrl-C, once, until the returned function is called. A second Ctrl-C ends the program. */
@@ -20,6 +24,7 @@ export function processTerminal(): Terminal {
     env: process.env,
     stdout: outputOf(process.stdout),
     stderr: outputOf(process.stderr),
+    readInput: () => text(process.stdin),
     now: Date.now,
     onInterrupt(listener) {
       process.once("SIGINT", listener);

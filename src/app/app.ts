@@ -48,6 +48,8 @@ export const App = z.object({
   served: z.array(z.int().min(1)).default([]),
   /** The deploy by which this came to be wanted; null before the first. */
   deploy: z.string().nullable().default(null),
+  /** The version of its config that its next release gets, which is the current one's; null: none. */
+  config: z.int().min(1).nullable().default(null),
   /** Instances by process type. */
   scale: z.record(z.string(), z.int().min(0)).default({}),
   stopped: z.boolean().default(false),

@@ -42,6 +42,16 @@ export const ReleasePlan = z.object({
 });
 export type ReleasePlan = z.infer<typeof ReleasePlan>;
 
+/** Of which deploy a release is. */
+export const Origin = z.object({
+  /** Who asked for it: "key alice", "an admin (unix)". */
+  by: z.string(),
+  deploy: z.string(),
+  /** The commit that was deployed, where the caller named one. */
+  commit: z.string().optional(),
+});
+export type Origin = z.infer<typeof Origin>;
+
 /** An immutable release: state/releases/APP/vN.json; its files lie in apps/APP/releases/vN/. */
 export const Release = z.object({
   v: z.literal(1),
@@ -54,5 +64,9 @@ export const Release = z.object({
   /** ISO 8601. */
   createdAt: z.string(),
   plan: ReleasePlan,
+  /** The version of the app's config that its instances get; absent: none. */
+  config: z.int().min(1).nullable().optional(),
+  /** Absent in a release of a Maestro that did not write it down. */
+  origin: Origin.optional(),
 });
 export type Release = z.infer<typeof Release>;

@@ -96,6 +96,25 @@ export const DeployReport = z.object({
 });
 export type DeployReport = z.infer<typeof DeployReport>;
 
+/** `config`: its version; null while there is none. */
+export const ConfigReport = z.object({
+  app: z.string(),
+  config: z.int().nullable(),
+  /** By name. Secrets: shown to whoever asked, and kept nowhere. */
+  values: z.record(z.string(), z.string()),
+});
+export type ConfigReport = z.infer<typeof ConfigReport>;
+
+export const ConfigChangeReport = z.object({
+  app: z.string(),
+  config: z.int().nullable(),
+  /** The names of the variables whose value is another one now, or that are no more. */
+  changed: z.array(z.string()),
+  /** Null when nothing was restarted: nothing changed, or nothing of the app serves. */
+  deploy: DeployReport.nullable(),
+});
+export type ConfigChangeReport = z.infer<typeof ConfigChangeReport>;
+
 export const ReleasesReport = z.object({
   app: z.string(),
   /** The latest first. */

@@ -7,6 +7,7 @@ import type { Log } from "../lib/log.ts";
 import { Serializer } from "../lib/serialize.ts";
 import type { Stamps } from "../lib/stamp.ts";
 import type { AppRoute } from "../protocol/worker.ts";
+import { Configs } from "./configs.ts";
 import type { Deploy } from "./deploy.ts";
 import type { History } from "./history.ts";
 import type { Instance } from "./instance.ts";
@@ -53,6 +54,7 @@ export class Controller {
   readonly log: Log;
   readonly registry: Registry;
   readonly history: History;
+  readonly configs: Configs;
   readonly releases: Releases;
   readonly runner: Runner;
   readonly traffic: Traffic;
@@ -88,6 +90,7 @@ export class Controller {
     this.log = parts.log;
     this.registry = parts.registry;
     this.history = parts.history;
+    this.configs = new Configs(parts.config.home);
     this.stamps = parts.stamps;
     this.releases = parts.releases;
     this.runner = parts.runner;

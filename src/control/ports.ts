@@ -1,21 +1,34 @@
 import type { AppUser } from "../app/app.ts";
 import type { Address, Exit, LaunchSpec, ReadyQuestion, RunningInstance } from "../app/instance.ts";
-import type { Release } from "../app/release.ts";
+import type { Origin, Release } from "../app/release.ts";
 import type { Isolation, LogLine } from "../app/reports.ts";
 import type { AppRoute, DrainLimits, InFlight, RoutesChange, WorkerStatus } from "../protocol/worker.ts";
 
 /** What the stories need from the other rooms. The composition root plugs the rooms in. */
 
+export type NewRelease = {
+  app: string;
+  gid: number | null;
+  above: number;
+  /** The version of the app's config. */
+  config: number | null;
+  origin: Origin;
+};
+
+export type MadeRelease = {
+  release: Release;
+  fresh: boolean;
+  /** Resolves when the release would survive a power cut. It may be started before, not pointed to. */
+  stored: Promise<void>;
+};
+
 /** Code, and the immutable releases made of it. */
 export type Releases = {
   prepareIncoming(app: string, gid: number | null): Promise<string>;
-  /** The same content as release `latest` gives that release again, not fresh. A new one's number is above `above`. */
-  make(request: { app: string; gid: number | null; latest: number | null; above: number }): Promise<{
-    release: Release;
-    fresh: boolean;
-    /** Resolves when the release would survive a power cut. It may be started before, not pointed to. */
-    stored: Promise<void>;
-  }>;
+  /** The same content and config as release `latest` gives that release again, not fresh. A new one's number is above `above`. */
+  make(request: NewRelease & { latest: number | null }): Promise<MadeRelease>;
+  /** The files of the release `of` as a new one, with another config. */
+  remake(request: NewRelease & { of: number }): Promise<MadeRelease>;
   get(app: string, number: number): Promise<Release>;
   directory(app: string, number: number): string;
   /** All releases, oldest first; for one whose record was damaged, its number and what is wrong. */

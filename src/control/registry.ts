@@ -126,6 +126,7 @@ export class Registry {
       previousRelease: null,
       served: [],
       deploy: null,
+      config: null,
       scale: {},
       stopped: false,
     });

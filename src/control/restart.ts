@@ -6,6 +6,7 @@ import { type DeployRequest, HostnameClaims, inTurn, withHostnames } from "./adm
 import type { Controller } from "./controller.ts";
 import type { Deploy } from "./deploy.ts";
 import type { Instance } from "./instance.ts";
+import type { MadeRelease, NewRelease } from "./ports.ts";
 import { register } from "./register.ts";
 import { urlsOf } from "./report.ts";
 import { retire } from "./retire.ts";
@@ -16,39 +17,50 @@ import { tidyReleases } from "./tidy.ts";
 import { traced } from "./trace.ts";
 
 /**
- * New code behind an app's hostnames, and nobody notices: release → start → ready → switch. Then, after the reply,
- * the old instances drain and stop. When anything before the switch fails, the fresh instances are stopped and
- * the old ones were never touched.
+ * New code behind an app's hostnames, and nobody notices.
  *
  * Throws `BUSY`, `APP_NOT_FOUND`, `HOSTNAME_TAKEN`, `NOTHING_TO_RUN`, `BAD_INPUT`, `APP_NOT_READY`, `APP_EXITED`.
  */
 export async function restart(controller: Controller, request: DeployRequest): Promise<DeployReport> {
-  return inTurn(controller, request, async (deploy) => {
-    const steps = new Steps(deploy, request.onProgress);
-    const began = performance.now();
+  return inTurn(controller, request, "deploy", (deploy) =>
+    goLive(controller, request, deploy, (app) => makeRelease(controller, app, deploy)),
+  );
+}
 
-    using claims = new HostnameClaims(controller, request.app);
-    const known = await steps.run("check", () => check(controller, request, claims));
-    const made = await steps.run("release", () => makeRelease(controller, known, deploy), describeRelease);
-    await using undo = new AsyncDisposableStack();
-    undo.defer(() => dropRelease(controller, known, made));
+/**
+ * A release behind an app's hostnames: release → start → ready → switch. Then, after the reply, the old instances drain
+ * and stop. When anything before the switch fails, the fresh instances are stopped and the old ones were never touched.
+ */
+export async function goLive(
+  controller: Controller,
+  request: DeployRequest,
+  deploy: Deploy,
+  choose: (app: App) => Promise<MadeRelease>,
+): Promise<DeployReport> {
+  const steps = new Steps(deploy, request.onProgress);
+  const began = performance.now();
 
-    const { plan } = made.release;
-    claims.add(plan.hostnames);
-    // The disk makes the release last while the app starts: it takes about as long.
-    const fresh = await startAll(controller, known, made.release, steps);
-    undo.defer(() => discardAll(controller, fresh));
+  using claims = new HostnameClaims(controller, request.app);
+  const known = await steps.run("check", () => check(controller, request, claims));
+  const made = await steps.run("release", () => choose(known), describeRelease);
+  await using undo = new AsyncDisposableStack();
+  undo.defer(() => dropRelease(controller, known, made));
 
-    const named = withHostnames(known, [...request.hostnames, ...plan.hostnames]);
-    const app = await keep(controller, withRelease(named, made.release, deploy), made, fresh);
-    undo.move(); // From here on nothing is undone.
-    const replaced = await steps.run("switch", () => switchTo(controller, app, fresh));
+  const { plan } = made.release;
+  claims.add(plan.hostnames);
+  // The disk makes the release last while the app starts: it takes about as long.
+  const fresh = await startAll(controller, known, made.release, steps);
+  undo.defer(() => discardAll(controller, fresh));
 
-    void afterwards(controller, app, replaced);
-    const tookMs = Math.round(performance.now() - began);
-    controller.log.info({ app: app.name, release: app.release, tookMs, by: request.by }, "app.restarted");
-    return report(controller, app, made.release, fresh, tookMs);
-  });
+  const named = withHostnames(known, [...request.hostnames, ...plan.hostnames]);
+  const app = await keep(controller, withRelease(named, made.release, deploy), made, fresh);
+  undo.move(); // From here on nothing is undone.
+  const replaced = await steps.run("switch", () => switchTo(controller, app, fresh));
+
+  void afterwards(controller, app, replaced);
+  const tookMs = Math.round(performance.now() - began);
+  controller.log.info({ app: app.name, release: app.release, tookMs, by: request.by }, "app.restarted");
+  return report(controller, app, made.release, fresh, tookMs);
 }
 
 async function check(controller: Controller, request: DeployRequest, claims: HostnameClaims): Promise<App> {
@@ -58,24 +70,31 @@ async function check(controller: Controller, request: DeployRequest, claims: Hos
   return app;
 }
 
-type MadeRelease = Awaited<ReturnType<Controller["releases"]["make"]>>;
-
 const describeRelease = ({ release, fresh }: MadeRelease) =>
   `v${release.number} from ${release.plan.source}${fresh ? "" : ", unchanged"}`;
 
 async function makeRelease(controller: Controller, app: App, deploy: Deploy): Promise<MadeRelease> {
-  await deploy.written(); // Whatever the next controller may find half-done has a record.
-  const above = controller.history.highestRelease(app.name);
-  const gid = app.user?.gid ?? null;
-  const made = await controller.releases.make({ app: app.name, gid, latest: app.release, above });
+  const request = await newRelease(controller, app, deploy);
+  const made = await controller.releases.make({ ...request, latest: app.release });
   deploy.made(made.release.number);
   return made;
 }
 
-function withRelease(app: App, { number }: Release, { id: deploy }: Deploy): App {
+/** What every new release of an app is made with. */
+export async function newRelease(
+  { history }: Controller,
+  { name, user, config }: App,
+  deploy: Deploy,
+): Promise<NewRelease> {
+  await deploy.written(); // Whatever the next controller may find half-done has a record.
+  const above = history.highestRelease(name);
+  return { app: name, gid: user?.gid ?? null, above, config, origin: deploy.origin };
+}
+
+function withRelease(app: App, { number, config = null }: Release, { id: deploy }: Deploy): App {
   const previousRelease = app.release === number ? app.previousRelease : app.release;
   const served = [...app.served.filter((other) => other !== number), number].slice(-mostServed);
-  return { ...app, release: number, previousRelease, served, deploy, stopped: false };
+  return { ...app, release: number, previousRelease, served, config, deploy, stopped: false };
 }
 
 /** Retention keeps fewer. */

@@ -3,6 +3,7 @@ import type { LaunchSpec } from "../app/instance.ts";
 import type { Readiness, Release } from "../app/release.ts";
 import { MaestroError } from "../errors.ts";
 import type { Controller } from "./controller.ts";
+import { environmentOf } from "./environment.ts";
 import { Instance } from "./instance.ts";
 import type { PortLease } from "./ports.ts";
 import { runDirectoryOf, track } from "./track.ts";
@@ -52,9 +53,10 @@ async function launch(controller: Controller, { app, release, id }: StartRequest
       `release v${release.number} of ${app.name} has no process "${processType}"`,
     );
   }
+  const env = await environmentOf(controller, release);
   const lease = processType === "web" ? await controller.runner.leasePort() : null;
   try {
-    const spec = specify(controller, { app, release, id }, start, lease);
+    const spec = { ...specify(controller, { app, release, id }, start, lease), env };
     const running = await controller.runner.launch(spec);
     const instance = new Instance(
       { running, id, release: release.number, startedAt: new Date().toISOString(), output: spec.output },
@@ -81,7 +83,7 @@ function specify(
   { app, release, id }: StartRequest,
   start: LaunchSpec["start"],
   lease: PortLease | null,
-): LaunchSpec {
+): Omit<LaunchSpec, "env"> {
   const file = `${id}.v${release.number}.${controller.stamps.next()}`;
   const key = `${app.name}.${file}`;
   return {
@@ -92,7 +94,6 @@ function specify(
     directory: controller.releases.directory(app.name, release.number),
     start,
     port: lease?.port ?? null,
-    env: release.plan.env,
     user: controller.runner.effectiveUser(app.user),
     runDirectory: runDirectoryOf(controller, key),
     output: controller.logs.outputOf(app.name, file),

@@ -23,6 +23,7 @@ export class Steps {
 
   done(step: Step, detail?: string): void {
     const tookMs = Math.round(performance.now() - (this.#began.get(step) ?? performance.now()));
+    this.#deploy.took(step, tookMs);
     this.#tell({ step, state: "done", tookMs, ...(detail === undefined ? {} : { detail }) });
   }
 

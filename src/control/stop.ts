@@ -24,9 +24,10 @@ export async function removeApp(
     await controller.traffic.apply({ replace: false, put: [], remove: [name] });
     await controller.registry.remove(name);
     await controller.releases.removeApp(name);
+    await controller.configs.forget(name);
     await controller.history.forget(name);
     controller.forget(name);
-    const removed = ["its processes", "its hostnames", "its releases"];
+    const removed = ["its processes", "its hostnames", "its releases", "its config"];
     const logs = join(controller.config.home, "apps", name);
     if (!data) return removed;
     // Again, since the log keeper may have written there at this very moment.

@@ -8,6 +8,7 @@ import {
   statusOperation,
   stopOperation,
 } from "./apps.ts";
+import { configOperation, configSetOperation, configUnsetOperation } from "./config.ts";
 import { incomingOperation, registerAppOperation, restartAppOperation, restartOperation } from "./deploy.ts";
 import { doctorOperation } from "./doctor.ts";
 import { logsOperation } from "./logs.ts";
@@ -29,6 +30,9 @@ export const operations: ReadonlyMap<string, Operation> = new Map(
     domainsOperation,
     domainsAddOperation,
     domainsRemoveOperation,
+    configOperation,
+    configSetOperation,
+    configUnsetOperation,
     removeOperation,
     stopOperation,
     releasesOperation,

@@ -10,6 +10,9 @@ const plain = { color: false, terminal: true, now };
 const deploy: ReleasesReport["deploys"][number] = {
   id: "mwp00000",
   by: "key alice",
+  what: "deploy",
+  commit: null,
+  steps: [],
   startedAt: "2026-11-20T11:57:00Z",
   heartbeatAt: "2026-11-20T11:57:01Z",
   step: "switch",

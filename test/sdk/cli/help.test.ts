@@ -9,7 +9,14 @@ import { FakeServer, runCli } from "../support.ts";
 const silent = { isTTY: false, columns: 100, write: () => {} };
 const parts: Parts = {
   version: "0",
-  terminal: { env: {}, stdout: silent, stderr: silent, now: () => 0, onInterrupt: () => () => {} },
+  terminal: {
+    env: {},
+    stdout: silent,
+    stderr: silent,
+    readInput: async () => "",
+    now: () => 0,
+    onInterrupt: () => () => {},
+  },
   connect: () => new FakeServer(),
   serve: async () => {},
   check: () => Promise.reject(new Error("nothing to check")),
