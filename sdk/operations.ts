@@ -1,3 +1,4 @@
+import type { Count } from "../src/app/app.ts";
 import type {
   AppReport,
   ConfigChangeReport,
@@ -9,6 +10,7 @@ import type {
   LogLine,
   ReleasesReport,
   ReloadReport,
+  ScaleReport,
   StatusReport,
 } from "../src/app/reports.ts";
 
@@ -41,6 +43,7 @@ export type Operations = {
   config_unset: { input: { app: string; names: string[]; wait?: boolean }; output: ConfigChangeReport };
   remove: { input: { app: string; data?: boolean }; output: { app: string; removed: string[] } };
   releases: { input: { app: string; deploys?: number }; output: ReleasesReport };
+  scale: { input: { app: string; counts?: Record<string, Count>; wait?: boolean }; output: ScaleReport };
   reload: { input: object; output: ReloadReport };
   stop: { input: { app?: string }; output: { stopped: string[] } };
   doctor: { input: object; output: { checks: DoctorCheck[] } };

@@ -53,6 +53,7 @@ const Settings = z.strictObject({
   streamDrain: seconds.default(10),
   stopGrace: seconds.default(30),
   readyTimeout: seconds.default(30),
+  releaseTimeout: seconds.default(600),
   keepReleases: z.preprocess(number, z.int().min(1).max(1000)).default(5),
   keepReleaseDays: z.preprocess(number, z.int().min(1).max(36_500)).default(90),
   trustedProxies: z.preprocess(list, z.array(z.string())).default([]),

@@ -7,6 +7,7 @@ import { addInspectCommands } from "./commands/inspect.ts";
 import { addInstallCommand } from "./commands/install.ts";
 import { addLogsCommand } from "./commands/logs.ts";
 import { addReloadCommand } from "./commands/reload.ts";
+import { addScaleCommand } from "./commands/scale.ts";
 import { addServeCommand } from "./commands/serve.ts";
 import { addStopCommands } from "./commands/stop.ts";
 
@@ -21,6 +22,7 @@ export function buildProgram(parts: Parts, { quiet = false }: { quiet?: boolean 
   addLogsCommand(program, line);
   addDomainsCommands(program, line);
   addConfigCommands(program, line);
+  addScaleCommand(program, line);
   addStopCommands(program, line);
   addReloadCommand(program, line);
   return program;

@@ -17,8 +17,11 @@ export const DeployRecord = z.object({
   /** Who asked for it. */
   by: z.string(),
   startedAt: z.string(),
-  /** `deploy`: of what was sent; `config`: of the same code with another config; `rollback`: of an earlier release. */
-  what: z.enum(["deploy", "config", "rollback"]).default("deploy"),
+  /**
+   * `deploy`: of what was sent; `config`: of the same code with another config; `rollback`: of an earlier release;
+   * `scale`: of no release, but more or fewer processes of the one that serves.
+   */
+  what: z.enum(["deploy", "config", "rollback", "scale"]).default("deploy"),
   /** The commit that was deployed, where the caller named one. */
   commit: z.string().nullable().default(null),
   /** The controller that does it: a pid and its start time (field 22 of /proc/PID/stat). */

@@ -102,6 +102,12 @@ export type Logs = {
   recent(request: LogRequest): Promise<LogLine[]>;
   /** Earlier lines, then every line that comes, of instances that start later too, until the signal. */
   follow(request: LogRequest, onLine: (line: LogLine) => void, signal: AbortSignal): Promise<void>;
+  /** Each line that an instance writes, told as it comes; resolves when it has ended and all was told. */
+  followOutput(
+    output: LaunchSpec["output"],
+    onLine: (text: string) => void,
+    ended: Promise<unknown>,
+  ): Promise<void>;
   /** Standard output's, then standard error's. */
   lastLines(output: LaunchSpec["output"], count: number): Promise<string[]>;
   /** Removes the output of instances that ended long ago. */

@@ -7,9 +7,9 @@ import type { AdoptedInstance, EndedInstance } from "./ports.ts";
 import { retire } from "./retire.ts";
 import { beginRevival, revive } from "./revive.ts";
 import { untilReady } from "./start.ts";
-import { wantedInstances } from "./start-all.ts";
 import { enterService } from "./supervise.ts";
 import { sweepDaily } from "./tidy.ts";
+import { wantedInstances } from "./wanted.ts";
 
 /**
  * Brings what runs in line with what is wanted, after a start of the controller: takes over the instances of an
@@ -44,9 +44,17 @@ async function tidyUp(controller: Controller, { running: strays }: Found): Promi
 /** Takes over the instances that are wanted: of the wanted release, one for each id, the latest that answers. */
 async function adoptWanted(controller: Controller, app: App, { running }: Found): Promise<void> {
   if (app.stopped || app.release === null) return;
+  // One whose record is damaged runs all the same: then what runs of it is what is wanted.
+  const release = await controller.releases.get(app.name, app.release).catch(() => null);
+  const ids = release && new Set(wantedInstances(app, release));
   for (const candidate of running) {
     const isWanted = candidate.app === app.name && candidate.release === app.release;
-    if (!isWanted || controller.runtime(app.name).serving.has(candidate.id)) continue;
+    if (
+      !isWanted ||
+      ids?.has(candidate.id) === false ||
+      controller.runtime(app.name).serving.has(candidate.id)
+    )
+      continue;
     const instance = takeOver(controller, candidate);
     if (!(await answers(controller, app, instance))) continue;
     running.delete(candidate);

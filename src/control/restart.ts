@@ -8,6 +8,7 @@ import type { Deploy } from "./deploy.ts";
 import type { Instance } from "./instance.ts";
 import type { MadeRelease, NewRelease } from "./ports.ts";
 import { register } from "./register.ts";
+import { runReleaseProcess } from "./release-process.ts";
 import { urlsOf } from "./report.ts";
 import { retire } from "./retire.ts";
 import { discardAll, refuseEnded, startAll } from "./start-all.ts";
@@ -19,7 +20,8 @@ import { traced } from "./trace.ts";
 /**
  * New code behind an app's hostnames, and nobody notices.
  *
- * Throws `BUSY`, `APP_NOT_FOUND`, `HOSTNAME_TAKEN`, `NOTHING_TO_RUN`, `BAD_INPUT`, `APP_NOT_READY`, `APP_EXITED`.
+ * Throws `BUSY`, `APP_NOT_FOUND`, `HOSTNAME_TAKEN`, `NOTHING_TO_RUN`, `BAD_INPUT`, `BUILD_FAILED`, `APP_NOT_READY`,
+ * `APP_EXITED`.
  */
 export async function restart(controller: Controller, request: DeployRequest): Promise<DeployReport> {
   return inTurn(controller, request, "deploy", (deploy) =>
@@ -28,7 +30,7 @@ export async function restart(controller: Controller, request: DeployRequest): P
 }
 
 /**
- * A release behind an app's hostnames: release → start → ready → switch. Then, after the reply, the old instances drain
+ * A release behind an app's hostnames: release → prepare → start → ready → switch. Then, after the reply, the old instances drain
  * and stop. When anything before the switch fails, the fresh instances are stopped and the old ones were never touched.
  */
 export async function goLive(
@@ -48,6 +50,7 @@ export async function goLive(
 
   const { plan } = made.release;
   claims.add(plan.hostnames);
+  if (made.fresh) await runReleaseProcess(controller, known, made.release, steps);
   // The disk makes the release last while the app starts: it takes about as long.
   const fresh = await startAll(controller, known, made.release, steps);
   undo.defer(() => discardAll(controller, fresh));

@@ -44,7 +44,8 @@ export async function startInstance(
   }
 }
 
-async function launch(controller: Controller, { app, release, id }: StartRequest): Promise<Instance> {
+/** Starts an instance, which is then counted among the living of its app. */
+export async function launch(controller: Controller, { app, release, id }: StartRequest): Promise<Instance> {
   const processType = id.slice(0, id.lastIndexOf("."));
   const start = release.plan.processes[processType];
   if (!start) {

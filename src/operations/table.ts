@@ -15,6 +15,7 @@ import { logsOperation } from "./logs.ts";
 import type { Operation } from "./operation.ts";
 import { releasesOperation } from "./releases.ts";
 import { reloadOperation } from "./reload.ts";
+import { scaleOperation } from "./scale.ts";
 
 /** What Maestro can do. Every door opens onto this table. */
 export const operations: ReadonlyMap<string, Operation> = new Map(
@@ -35,6 +36,7 @@ export const operations: ReadonlyMap<string, Operation> = new Map(
     configUnsetOperation,
     removeOperation,
     stopOperation,
+    scaleOperation,
     releasesOperation,
     reloadOperation,
     doctorOperation,

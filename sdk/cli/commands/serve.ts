@@ -63,6 +63,10 @@ export const settingOptions: Record<string, SettingOption> = {
     flag: "--ready-timeout <seconds>",
     help: "how long an app may take until it is ready (default: 30)",
   },
+  releaseTimeout: {
+    flag: "--release-timeout <seconds>",
+    help: "how long the release process of a Procfile may take (default: 600)",
+  },
   keepReleases: {
     flag: "--keep-releases <n>",
     help: "how many releases that have served are kept, the current one and the one before it in any case (default: 5)",
