@@ -44,6 +44,7 @@ export type Operations = {
   remove: { input: { app: string; data?: boolean }; output: { app: string; removed: string[] } };
   releases: { input: { app: string; deploys?: number }; output: ReleasesReport };
   scale: { input: { app: string; counts?: Record<string, Count>; wait?: boolean }; output: ScaleReport };
+  rollback: { input: { app: string; to?: number; wait?: boolean }; output: DeployReport };
   reload: { input: object; output: ReloadReport };
   stop: { input: { app?: string }; output: { stopped: string[] } };
   doctor: { input: object; output: { checks: DoctorCheck[] } };

@@ -52,6 +52,8 @@ const Settings = z.strictObject({
   requestDrain: seconds.default(30),
   streamDrain: seconds.default(10),
   stopGrace: seconds.default(30),
+  warm: seconds.default(600),
+  warmInstances: z.preprocess(number, z.int().min(0).max(1000)).default(10),
   readyTimeout: seconds.default(30),
   releaseTimeout: seconds.default(600),
   keepReleases: z.preprocess(number, z.int().min(1).max(1000)).default(5),

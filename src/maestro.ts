@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { adopt, endUnrecognised } from "./apprunner/adopt.ts";
+import { freeze, thaw } from "./apprunner/freeze.ts";
 import { probeIsolation } from "./apprunner/isolation.ts";
 import { launch } from "./apprunner/launch.ts";
 import { installNode } from "./apprunner/node-runtime.ts";
@@ -132,6 +133,8 @@ export async function plugRunner(config: Config): Promise<Runner> {
     endUnrecognised,
     untilReady,
     stop,
+    freeze,
+    thaw,
     leasePort: () => ports.lease(),
     reservePort: (port) => ports.reserve(port),
   };

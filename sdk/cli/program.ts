@@ -7,6 +7,7 @@ import { addInspectCommands } from "./commands/inspect.ts";
 import { addInstallCommand } from "./commands/install.ts";
 import { addLogsCommand } from "./commands/logs.ts";
 import { addReloadCommand } from "./commands/reload.ts";
+import { addRollbackCommand } from "./commands/rollback.ts";
 import { addScaleCommand } from "./commands/scale.ts";
 import { addServeCommand } from "./commands/serve.ts";
 import { addStopCommands } from "./commands/stop.ts";
@@ -21,6 +22,7 @@ export function buildProgram(parts: Parts, { quiet = false }: { quiet?: boolean 
   addInspectCommands(program, line);
   addLogsCommand(program, line);
   addDomainsCommands(program, line);
+  addRollbackCommand(program, line);
   addConfigCommands(program, line);
   addScaleCommand(program, line);
   addStopCommands(program, line);

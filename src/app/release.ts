@@ -35,6 +35,8 @@ export const ReleasePlan = z.object({
   env: z.record(z.string(), z.string()),
   /** Instances by process type that app.json's `formation` asks for. */
   formation: z.record(z.string(), z.int().min(0)),
+  /** False when app.json's `maestro.warm` says that its instances must not be kept frozen. */
+  warm: z.boolean().optional(),
   /** Hostnames that app.json's `maestro.hostnames` asks for. */
   hostnames: z.array(z.string()),
   /** What was read but is not acted on, in sentences for the person who deploys. */

@@ -20,7 +20,7 @@ export const InstanceReport = z.object({
   instance: z.string(),
   key: z.string(),
   release: z.int(),
-  state: z.enum(["starting", "serving", "draining", "stopping", "stopped"]),
+  state: z.enum(["starting", "serving", "draining", "frozen", "stopping", "stopped"]),
   port: z.int().nullable(),
   pid: z.int(),
   /** ISO 8601. */
@@ -141,6 +141,8 @@ export const ReleasesReport = z.object({
       state: z.enum(["current", "previous", "kept"]),
       /** ISO 8601. */
       createdAt: z.string().optional(),
+      /** Instances of it are kept frozen: to go back to it takes no start. */
+      warm: z.boolean().optional(),
       /** Who deployed it. */
       by: z.string().optional(),
       commit: z.string().optional(),

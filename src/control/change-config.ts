@@ -38,9 +38,9 @@ export async function changeConfig(
     const { values, changed } = applyChange(app, before, change);
     if (changed.length === 0) return { app: app.name, config: app.config, changed, deploy: null };
     if (app.release === null || app.stopped) return keepForLater(controller, app, values, changed);
-    const live = await goLive(controller, { ...request, hostnames: [] }, deploy, (known) =>
-      remake(controller, known, values, deploy),
-    );
+    const live = await goLive(controller, { ...request, hostnames: [] }, deploy, {
+      choose: (known) => remake(controller, known, values, deploy),
+    });
     return { app: app.name, config: controller.registry.get(app.name).config, changed, deploy: live };
   });
 }

@@ -13,6 +13,7 @@ import type { History } from "./history.ts";
 import type { Instance } from "./instance.ts";
 import type { Logs, Releases, Runner, Traffic } from "./ports.ts";
 import type { Registry } from "./registry.ts";
+import type { Frozen } from "./warm.ts";
 
 /** Why an app that should run does not, as people are told. */
 export type Problem = { message: string; lastWords: string[] };
@@ -63,6 +64,9 @@ export class Controller {
   readonly stamps: Stamps;
   /** Changes to one app come one after the other; apps do not wait for each other. */
   readonly serializer = new Serializer<string>();
+  /** The instances of all apps that are kept frozen, those that were frozen first before the others. */
+  readonly frozen = new Map<Instance, Frozen>();
+  memoryWatch: NodeJS.Timeout | undefined;
   /** Hostnames of deploys under way: hostname → app. */
   readonly claims = new Map<string, string>();
   /** The port that goes into the addresses which people are shown. */

@@ -36,7 +36,13 @@ export type Releases = {
   /** Removes what retention does not keep; never the current one or its predecessor. `served`: the latest last. */
   sweep(
     app: string,
-    kept: { current: number | null; previous: number | null; served: readonly number[] },
+    kept: {
+      current: number | null;
+      previous: number | null;
+      served: readonly number[];
+      /** Those that are in use besides. */
+      used: readonly number[];
+    },
   ): Promise<void>;
   /** Makes the tree of the next release ahead, when nobody waits for it. */
   stage(app: string): Promise<void>;
@@ -57,6 +63,10 @@ export type Runner = {
   untilReady(question: ReadyQuestion, signal: AbortSignal): Promise<Address>;
   /** Asks it to end, and after `graceMs` ends it and all that is left of it. */
   stop(instance: RunningInstance, options: { graceMs: number; signal?: AbortSignal }): Promise<Exit>;
+  /** Stops all of its processes where they are. Answers whether it could; otherwise they go on. */
+  freeze(instance: RunningInstance): Promise<boolean>;
+  /** They go on where they were. Of one that is not frozen, nothing happens. */
+  thaw(instance: RunningInstance): Promise<void>;
   leasePort(): Promise<PortLease>;
   /** Marks the port of an adopted instance as in use. */
   reservePort(port: number): PortLease;

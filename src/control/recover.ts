@@ -10,6 +10,7 @@ import { untilReady } from "./start.ts";
 import { enterService } from "./supervise.ts";
 import { sweepDaily } from "./tidy.ts";
 import { wantedInstances } from "./wanted.ts";
+import { frozenUntil, keepWarm, thaw } from "./warm.ts";
 
 /**
  * Brings what runs in line with what is wanted, after a start of the controller: takes over the instances of an
@@ -20,6 +21,7 @@ export async function recover(controller: Controller): Promise<void> {
   const found = await findInstances(controller);
   const apps = controller.registry.all();
   await Promise.all(apps.map((app) => adoptWanted(controller, app, found)));
+  for (const app of apps) await keepFrozen(controller, app, found);
   await concludeDeploys(controller);
   const missing = (await Promise.all(apps.map((app) => findMissing(controller, app)))).flat();
   const revivals = missing
@@ -56,11 +58,26 @@ async function adoptWanted(controller: Controller, app: App, { running }: Found)
     )
       continue;
     const instance = takeOver(controller, candidate);
+    // Somebody was about to go back to this release, and had decided it.
+    if ((await frozenUntil(controller, candidate)) !== null) await thaw(controller, candidate);
     if (!(await answers(controller, app, instance))) continue;
     running.delete(candidate);
     enterService(controller, app, instance);
     const { id, running: process, port } = instance;
     controller.log.info({ app: app.name, instance: id, pid: process.pid, port }, "instance.adopted");
+  }
+}
+
+/** What an earlier controller froze stays frozen, for what is left of its time. */
+async function keepFrozen(controller: Controller, app: App, { running }: Found): Promise<void> {
+  for (const candidate of running) {
+    const until = candidate.app === app.name ? await frozenUntil(controller, candidate) : null;
+    const leftMs = Math.min((until ?? 0) - Date.now(), controller.config.warm * 1000);
+    if (app.stopped || candidate.release === app.release || leftMs <= 0) continue;
+    const instance = takeOver(controller, candidate);
+    instance.became("ready");
+    instance.became("replaced");
+    if (await keepWarm(controller, app.name, instance, leftMs)) running.delete(candidate);
   }
 }
 

@@ -3,6 +3,7 @@ import type { DeployRecord } from "../app/deploy.ts";
 import type { Release } from "../app/release.ts";
 import type { ReleasesReport } from "../app/reports.ts";
 import type { Controller } from "./controller.ts";
+import { frozenReleases } from "./warm.ts";
 
 type Entry = ReleasesReport["releases"][number];
 
@@ -15,18 +16,23 @@ export async function reportReleases(
   const app = controller.registry.get(name);
   const releases = await controller.releases.list(name);
   const deploys = await controller.history.of(name);
+  const warm = frozenReleases(controller, name);
   return {
     app: name,
     releases: releases.toReversed().map((release) => ({
       release: release.number,
       state: stateOf(app, release.number),
+      ...(warm.includes(release.number) ? { warm: true } : {}),
       ...("problem" in release ? { problem: release.problem } : describe(release, deploys)),
     })),
     deploys: deploys.slice(0, count).map(({ v: _, app: _app, process: _process, ...deploy }) => deploy),
   };
 }
 
-function describe(release: Release, deploys: readonly DeployRecord[]): Omit<Entry, "release" | "state"> {
+function describe(
+  release: Release,
+  deploys: readonly DeployRecord[],
+): Omit<Entry, "release" | "state" | "warm"> {
   const { createdAt, checksum, files, bytes, config, origin, plan } = release;
   const steps = deploys.find(({ id }) => id === origin?.deploy)?.steps;
   return {

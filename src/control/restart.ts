@@ -11,11 +11,13 @@ import { register } from "./register.ts";
 import { runReleaseProcess } from "./release-process.ts";
 import { urlsOf } from "./report.ts";
 import { retire } from "./retire.ts";
+import { beginRevival, revive } from "./revive.ts";
 import { discardAll, refuseEnded, startAll } from "./start-all.ts";
 import { Steps } from "./steps.ts";
 import { enterService } from "./supervise.ts";
 import { tidyReleases } from "./tidy.ts";
 import { traced } from "./trace.ts";
+import { wantedInstances } from "./wanted.ts";
 
 /**
  * New code behind an app's hostnames, and nobody notices.
@@ -25,9 +27,17 @@ import { traced } from "./trace.ts";
  */
 export async function restart(controller: Controller, request: DeployRequest): Promise<DeployReport> {
   return inTurn(controller, request, "deploy", (deploy) =>
-    goLive(controller, request, deploy, (app) => makeRelease(controller, app, deploy)),
+    goLive(controller, request, deploy, { choose: (app) => makeRelease(controller, app, deploy) }),
   );
 }
+
+/** What differs between the ways in which a release gets live. */
+export type Way = {
+  /** The release. A fresh one is gone again when it does not get live. */
+  choose(app: App): Promise<MadeRelease>;
+  /** Its instances, ready for traffic; one at least of those that are wanted. Default: all are started. */
+  start?(app: App, release: Release, steps: Steps): Promise<Instance[]>;
+};
 
 /**
  * A release behind an app's hostnames: release → prepare → start → ready → switch. Then, after the reply, the old instances drain
@@ -37,7 +47,7 @@ export async function goLive(
   controller: Controller,
   request: DeployRequest,
   deploy: Deploy,
-  choose: (app: App) => Promise<MadeRelease>,
+  { choose, start = (...what) => startAll(controller, ...what) }: Way,
 ): Promise<DeployReport> {
   const steps = new Steps(deploy, request.onProgress);
   const began = performance.now();
@@ -52,7 +62,7 @@ export async function goLive(
   claims.add(plan.hostnames);
   if (made.fresh) await runReleaseProcess(controller, known, made.release, steps);
   // The disk makes the release last while the app starts: it takes about as long.
-  const fresh = await startAll(controller, known, made.release, steps);
+  const fresh = await start(known, made.release, steps);
   undo.defer(() => discardAll(controller, fresh));
 
   const named = withHostnames(known, [...request.hostnames, ...plan.hostnames]);
@@ -60,6 +70,7 @@ export async function goLive(
   undo.move(); // From here on nothing is undone.
   const replaced = await steps.run("switch", () => switchTo(controller, app, fresh));
 
+  startMissing(controller, app, made.release);
   void afterwards(controller, app, replaced);
   const tookMs = Math.round(performance.now() - began);
   controller.log.info({ app: app.name, release: app.release, tookMs, by: request.by }, "app.restarted");
@@ -96,8 +107,17 @@ export async function newRelease(
 
 function withRelease(app: App, { number, config = null }: Release, { id: deploy }: Deploy): App {
   const previousRelease = app.release === number ? app.previousRelease : app.release;
-  const served = [...app.served.filter((other) => other !== number), number].slice(-mostServed);
+  const served = servedWith(app, number).slice(-mostServed);
   return { ...app, release: number, previousRelease, served, config, deploy, stopped: false };
+}
+
+/** The latest last. Those that are gone back from stand first: nobody wants them back by going back once more. */
+function servedWith({ release, served }: App, number: number): number[] {
+  const others = served.filter((other) => other !== number);
+  if (release === null || number >= release) return [...others, number];
+  const since = served.indexOf(number);
+  const left = others.filter((other) => served.indexOf(other) > since);
+  return [...left, ...others.filter((other) => !left.includes(other)), number];
 }
 
 /** Retention keeps fewer. */
@@ -143,8 +163,30 @@ async function switchTo(controller: Controller, app: App, fresh: readonly Instan
   return replaced;
 }
 
+/** What is wanted besides those that have been started is started now, and until it serves. */
+function startMissing(controller: Controller, app: App, release: Release): void {
+  const runtime = controller.runtime(app.name);
+  for (const id of wantedInstances(app, release)) {
+    if (runtime.serving.has(id) || runtime.revivals.has(id)) continue;
+    void revive(controller, app.name, id, beginRevival(runtime, id));
+  }
+}
+
+/** Whether an app may go back to what was replaced: it is another release, and lets itself be frozen. */
+async function mayGoBack(
+  { releases, config }: Controller,
+  app: App,
+  replaced: readonly Instance[],
+): Promise<boolean> {
+  const before = replaced[0]?.release;
+  if (config.warm === 0 || before === undefined || before === app.release) return false;
+  const release = await releases.get(app.name, before).catch(() => null); // Then there is nothing to go back to.
+  return release !== null && release.plan.warm !== false;
+}
+
 async function afterwards(controller: Controller, app: App, replaced: Instance[]): Promise<void> {
-  const retired = retire(controller, app.name, replaced);
+  const warm = await mayGoBack(controller, app, replaced);
+  const retired = retire(controller, app.name, replaced, { warm });
   await controller.serializer.run(app.name, () => tidyReleases(controller, app));
   await retired;
   controller.log.info({ app: app.name, release: app.release }, "app.settled");

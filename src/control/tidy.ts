@@ -24,7 +24,9 @@ export async function tidyReleases(controller: Controller, app: App): Promise<vo
 export async function sweepReleases(controller: Controller, app: App): Promise<void> {
   const { name, release, previousRelease, served } = app;
   try {
-    await controller.releases.sweep(name, { current: release, previous: previousRelease, served });
+    const used = [...controller.runtime(name).living].map((instance) => instance.release);
+    const kept = { current: release, previous: previousRelease, served, used };
+    await controller.releases.sweep(name, kept);
     await sweepConfigs(controller, app);
   } catch (error) {
     controller.log.warn({ app: name, error: (error as Error).message }, "release.sweep.failed");

@@ -13,7 +13,7 @@ import { incomingOperation, registerAppOperation, restartAppOperation, restartOp
 import { doctorOperation } from "./doctor.ts";
 import { logsOperation } from "./logs.ts";
 import type { Operation } from "./operation.ts";
-import { releasesOperation } from "./releases.ts";
+import { releasesOperation, rollbackOperation } from "./releases.ts";
 import { reloadOperation } from "./reload.ts";
 import { scaleOperation } from "./scale.ts";
 
@@ -38,6 +38,7 @@ export const operations: ReadonlyMap<string, Operation> = new Map(
     stopOperation,
     scaleOperation,
     releasesOperation,
+    rollbackOperation,
     reloadOperation,
     doctorOperation,
   ].map((operation) => [operation.name, operation]),

@@ -39,12 +39,18 @@ const AppJson = z.object({
   formation: z.record(z.string(), Formation).default({}),
   healthchecks: z.record(z.string(), z.array(HealthCheck)).default({}),
   cron: z.array(z.unknown()).default([]),
-  maestro: z.object({ hostnames: z.array(Hostname).default([]), limits: z.unknown().optional() }).optional(),
+  maestro: z
+    .object({
+      hostnames: z.array(Hostname).default([]),
+      limits: z.unknown().optional(),
+      warm: z.boolean().optional(),
+    })
+    .optional(),
 });
 type AppJson = z.infer<typeof AppJson>;
 
 /** What app.json adds to the plan of a release. `healthPath`: null when it declares no health check of the web. */
-export type Declared = Pick<ReleasePlan, "env" | "formation" | "hostnames" | "notes"> & {
+export type Declared = Pick<ReleasePlan, "env" | "formation" | "hostnames" | "notes" | "warm"> & {
   healthPath: string | null;
 };
 
@@ -56,6 +62,7 @@ export async function readAppJson(directory: string): Promise<Declared> {
     env: valuesOf(declared.env),
     formation: quantitiesOf(declared.formation),
     hostnames: [...new Set(declared.maestro?.hostnames)],
+    ...(declared.maestro?.warm === false ? { warm: false } : {}),
     notes: notesOn(declared),
     healthPath: declared.healthchecks["web"]?.find(decidesReadiness)?.path ?? null,
   };

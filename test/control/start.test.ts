@@ -59,6 +59,8 @@ class ScriptedRunner implements Runner {
     return { port, release() {} };
   }
 
+  freeze = async () => true;
+  thaw = async () => {};
   adopt = async () => null;
   endUnrecognised = async () => {};
   effectiveUser = () => null;

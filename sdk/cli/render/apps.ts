@@ -52,6 +52,7 @@ const instanceTones: Record<InstanceReport["state"], Tone> = {
   starting: "warn",
   serving: "good",
   draining: "warn",
+  frozen: "dim",
   stopping: "warn",
   stopped: "dim",
 };

@@ -27,11 +27,12 @@ export function renderReleases({ app, releases, deploys }: ReleasesReport, scree
 }
 
 function rowOf(entry: Release, screen: Screen): Cell[] {
-  const { release, state, createdAt, by, commit, config, checksum, files, bytes, source, problem } = entry;
+  const { release, state, warm, createdAt, by, commit, config, checksum, files, bytes, source, problem } =
+    entry;
   return [
     `v${release}`,
     problem === undefined
-      ? { text: state, tone: state === "current" ? "good" : "dim" }
+      ? { text: warm ? `${state}, warm` : state, tone: state === "current" ? "good" : "dim" }
       : { text: "broken", tone: "bad" },
     createdAt === undefined ? "-" : ago(createdAt, screen.now),
     by ?? "-",
