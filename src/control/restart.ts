@@ -185,8 +185,9 @@ async function mayGoBack(
 }
 
 async function afterwards(controller: Controller, app: App, replaced: Instance[]): Promise<void> {
-  const warm = await mayGoBack(controller, app, replaced);
-  const retired = retire(controller, app.name, replaced, { warm });
+  const retired = retire(controller, app.name, replaced, {
+    mayGoBack: () => mayGoBack(controller, app, replaced),
+  });
   await controller.serializer.run(app.name, () => tidyReleases(controller, app));
   await retired;
   controller.log.info({ app: app.name, release: app.release }, "app.settled");

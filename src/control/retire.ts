@@ -11,8 +11,8 @@ export type RetireOptions = {
   limits?: DrainLimits;
   /** Ends all patience early. */
   hurry?: AbortSignal;
-  /** Of a release to which its app may go back: those that have nothing under way any more are kept frozen. */
-  warm?: boolean;
+  /** Whether their app may go back to their release: those that have nothing under way any more are kept frozen. */
+  mayGoBack?: () => Promise<boolean>;
 };
 
 /**
@@ -38,9 +38,13 @@ async function retireOne(
   try {
     if (instance.state === "serving") instance.became("replaced");
     if (instance.port !== null && instance.state !== "frozen") {
+      const warm = (await options.mayGoBack?.()) ?? false;
+      // A worker that is just coming up has the routes of before: what it sends to a frozen instance would hang there.
+      if (warm) await controller.traffic.settled();
       const left = await untilDrained(controller, app, instance, options);
       controller.log.info({ ...facts, left }, "instance.drained");
-      if (options.warm && left && isIdle(left) && (await keepWarm(controller, app, instance))) return;
+      const isIdle = left?.requests === 0 && left.streams === 0;
+      if (warm && isIdle && (await traced(app, "freeze", () => keepWarm(controller, app, instance)))) return;
     }
     if (instance.state === "frozen") expire(controller, instance);
     if (instance.state === "draining") instance.became("drained");
@@ -67,8 +71,6 @@ async function untilDrained(
   const drained = traced(app, "drain", () => traffic.drain(key, limits));
   return (await Promise.race([drained, ...(hurry ? [aborted(hurry)] : [])])) ?? undefined;
 }
-
-const isIdle = ({ requests, streams }: InFlight) => requests === 0 && streams === 0;
 
 async function end(
   { config, runner }: Controller,

@@ -40,6 +40,7 @@ export async function scale(
     const scaled: App = { ...app, scale: { ...app.scale, ...counts } };
     if (app.stopped) return report(controller, await controller.registry.save(scaled), release);
 
+    await deploy.written(); // Whatever the next controller may find half-done has a record.
     const fresh = await startMissing(controller, scaled, release, steps);
     await using undo = new AsyncDisposableStack();
     undo.defer(() => discardAll(controller, fresh));

@@ -94,6 +94,11 @@ export class Workers implements Traffic {
     });
   }
 
+  /** A worker begins with the routes that its elder has, and is told of changes when it has joined. */
+  async settled(): Promise<void> {
+    await this.#turns.run("members", async () => {});
+  }
+
   drain(instance: string, limits: DrainLimits): Promise<InFlight> {
     return this.#set.drain(instance, limits);
   }
