@@ -130,8 +130,6 @@ export type Traffic = {
   routeOf(app: string): AppRoute | undefined;
   /** Resolves when the change is in force in every worker. */
   apply(change: RoutesChange): Promise<void>;
-  /** Resolves when no worker is coming up that has not been told of changes since. */
-  settled(): Promise<void>;
   /** Resolves when nothing is under way at the instance in any worker, or the limits have passed. */
   drain(instance: string, limits: DrainLimits): Promise<InFlight>;
   status(): Promise<WorkerStatus[]>;

@@ -39,8 +39,6 @@ async function retireOne(
     if (instance.state === "serving") instance.became("replaced");
     if (instance.port !== null && instance.state !== "frozen") {
       const warm = (await options.mayGoBack?.()) ?? false;
-      // A worker that is just coming up has the routes of before: what it sends to a frozen instance would hang there.
-      if (warm) await controller.traffic.settled();
       const left = await untilDrained(controller, app, instance, options);
       controller.log.info({ ...facts, left }, "instance.drained");
       const isIdle = left?.requests === 0 && left.streams === 0;
