@@ -24,7 +24,7 @@ process.exitCode = await main(process.argv.slice(2), {
   async doctor() {
     const { examine } = await import("../src/operations/doctor.ts");
     const { defaultHome } = await import("../src/config.ts");
-    return examine(process.env["MAESTRO_HOME"] ?? defaultHome());
+    return examine(defaultHome());
   },
   async install(flags, options) {
     const { install } = await import("../src/service/install.ts");

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
+import type { RunStarted } from "../src/app/reports.ts";
 import { MaestroError } from "../src/errors.ts";
 import { backoff } from "../src/lib/backoff.ts";
 import { type Connection, type ConnectOptions, openConnection } from "./connection.ts";
@@ -43,14 +44,22 @@ export class Client {
   /**
    * Calls an operation. Rejects with the `MaestroError` that the server answers, or with `INTERNAL` when the session
    * ends before the answer. A server that is being replaced is asked again. Aborting `signal` ends the waiting with its
-   * reason; the server goes on until `close`.
+   * reason; the server goes on until `close`. What has told that it started is not asked again.
    */
   async call<Name extends OperationName>(
     name: Name,
     input: Operations[Name]["input"],
     options: CallOptions = {},
   ): Promise<Operations[Name]["output"]> {
-    return this.#patiently(options, async () => (await this.#connected()).call(name, input, options));
+    let hasStarted = false;
+    const noted = options.onStarted && {
+      onStarted: (started: RunStarted) => {
+        hasStarted = true;
+        options.onStarted?.(started);
+      },
+    };
+    const attempt = async () => (await this.#connected()).call(name, input, { ...options, ...noted });
+    return this.#patiently(options, attempt, () => hasStarted);
   }
 
   /** Ends the session; what has no answer yet is rejected. */
@@ -72,7 +81,11 @@ export class Client {
   }
 
   /** Tries again what met the moment in which nobody answers, because one version becomes the next. */
-  async #patiently<T>({ signal, repeat = false }: CallOptions, attempt: () => Promise<T>): Promise<T> {
+  async #patiently<T>(
+    { signal, repeat = false }: CallOptions,
+    attempt: () => Promise<T>,
+    hasBegun = () => false,
+  ): Promise<T> {
     const waits = backoff(pauses);
     let patience = { since: performance.now(), ms: 0 };
     for (;;) {
@@ -80,7 +93,7 @@ export class Client {
         return await attempt();
       } catch (error) {
         const ms = patienceWith(error, repeat);
-        if (ms === 0) throw error;
+        if (ms === 0 || hasBegun()) throw error;
         // It begins anew when a session that had been there for long is lost.
         if (ms > patience.ms || ms === replacedMs) patience = { since: performance.now(), ms };
         const isOver = performance.now() - patience.since >= patience.ms;

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { connect as connectSocket, type NetConnectOpts, type Socket } from "node:net";
-import type { DeployProgress, LogLine } from "../src/app/reports.ts";
+import type { DeployProgress, LogLine, RunOutput, RunStarted } from "../src/app/reports.ts";
 import { isSystemError, MaestroError } from "../src/errors.ts";
 import { JsonLines } from "../src/lib/json-lines.ts";
 import { type DnodeFunction, type DnodeMethods, DnodePeer } from "../src/protocol/dnode.ts";
@@ -179,10 +179,12 @@ class PendingCall {
     });
   }
 
-  streams({ onProgress, onLine }: CallOptions): Record<string, DnodeFunction> {
+  streams({ onProgress, onLine, onStarted, onOutput }: CallOptions): Record<string, DnodeFunction> {
     return {
       ...(onProgress && { onProgress: this.#lend((progress) => onProgress(progress as DeployProgress)) }),
       ...(onLine && { onLine: this.#lend((line) => onLine(line as LogLine)) }),
+      ...(onStarted && { onStarted: this.#lend((started) => onStarted(started as RunStarted)) }),
+      ...(onOutput && { onOutput: this.#lend((output) => onOutput(output as RunOutput)) }),
     };
   }
 

@@ -6,9 +6,11 @@ export type {
   DoctorCheck,
   InstanceReport,
   LogLine,
+  RunReport,
   StatusReport,
 } from "../src/app/reports.ts";
 export { type ErrorCode, MaestroError } from "../src/errors.ts";
 export { connect } from "./client.ts";
 export { type DeployOptions, type DeployStep, deploy } from "./deploy.ts";
 export type { CallOptions, OperationName, Operations, Session } from "./operations.ts";
+export { type Run, type RunOptions, run } from "./run.ts";

@@ -1,4 +1,6 @@
 import type { Count } from "../src/app/app.ts";
+import type { Limits, LimitsWritten } from "../src/app/limits.ts";
+import type { CallersSignal, CallersTerminal, TerminalSize } from "../src/app/one-off.ts";
 import type {
   AppReport,
   ConfigChangeReport,
@@ -10,11 +12,15 @@ import type {
   LogLine,
   ReleasesReport,
   ReloadReport,
+  RunOutput,
+  RunReport,
+  RunStarted,
   ScaleReport,
   StatusReport,
 } from "../src/app/reports.ts";
 
 type AppInput = { app: string };
+type RunInput = { app: string; run: string };
 type DomainInput = { app: string; hostname: string };
 type DomainsOutput = { app: string; hostnames: string[] };
 
@@ -45,7 +51,16 @@ export type Operations = {
   releases: { input: { app: string; deploys?: number }; output: ReleasesReport };
   scale: { input: { app: string; counts?: Record<string, Count>; wait?: boolean }; output: ScaleReport };
   rollback: { input: { app: string; to?: number; wait?: boolean }; output: DeployReport };
+  limits: {
+    input: AppInput & { limits?: LimitsWritten };
+    output: { app: string; limits: Limits; notes: string[] };
+  };
   reload: { input: object; output: ReloadReport };
+  run: { input: { app: string; command: string[]; terminal?: CallersTerminal }; output: RunReport };
+  run_input: { input: RunInput & { bytes?: string; end?: boolean }; output: { open: boolean } };
+  run_taken: { input: RunInput & { bytes: number }; output: object };
+  run_resize: { input: RunInput & TerminalSize; output: object };
+  run_signal: { input: RunInput & { signal: CallersSignal }; output: object };
   stop: { input: { app?: string }; output: { stopped: string[] } };
   doctor: { input: object; output: { checks: DoctorCheck[] } };
 };
@@ -55,6 +70,8 @@ export type OperationName = keyof Operations;
 export type CallOptions = {
   onProgress?: (progress: DeployProgress) => void;
   onLine?: (line: LogLine) => void;
+  onStarted?: (started: RunStarted) => void;
+  onOutput?: (output: RunOutput) => void;
   signal?: AbortSignal;
   /**
    * Asked again, for a while, when the session is lost before the answer: for what does nothing twice. The input is read

@@ -7,9 +7,10 @@ import { writeAtomic } from "./lib/atomic-file.ts";
 import { namesIn } from "./lib/directory.ts";
 import { silentLog } from "./lib/log.ts";
 import { ownVersion } from "./lib/own-version.ts";
-import { openState, plugRunner, type State, workerProgram } from "./maestro.ts";
+import { openState, type State, workerProgram } from "./maestro.ts";
 import { instanceFiles } from "./protocol/instance-files.ts";
 import type { CheckReport } from "./protocol/reload.ts";
+import { recognise } from "./runner.ts";
 
 /**
  * `maestro serve --check`: whether this version, with these settings, could take over what runs here. It reads what
@@ -18,10 +19,9 @@ import type { CheckReport } from "./protocol/reload.ts";
 export async function check(flags: Record<string, unknown>, env: NodeJS.ProcessEnv): Promise<CheckReport> {
   const config = loadConfig(flags, env);
   const state = await openState(config, silentLog);
-  const runner = await plugRunner(config);
   const directory = (name: string) => join(config.home, "run", name);
   const instances = await survey(await namesIn(directory("instances")), (key) =>
-    checkInstance(runner, directory("instances"), key),
+    checkInstance(directory("instances"), key),
   );
   const sockets = (await namesIn(directory("workers"))).filter((name) => name.endsWith(".sock"));
   const workers = await survey(sockets, (name) => checkWorker(join(directory("workers"), name)));
@@ -91,12 +91,8 @@ async function checkState({ registry, releases }: State): Promise<string[]> {
 }
 
 /** One whose files this version does not understand would be started anew instead of being taken over. */
-async function checkInstance(
-  runner: Awaited<ReturnType<typeof plugRunner>>,
-  directory: string,
-  key: string,
-): Promise<Finding> {
-  const found = await runner.adopt(join(directory, key));
+async function checkInstance(directory: string, key: string): Promise<Finding> {
+  const found = await recognise(join(directory, key), null);
   if (found) return "running" in found;
   const files = await namesIn(join(directory, key));
   return files.includes(instanceFiles.record) ? `${join(directory, key)} is not understood` : false;

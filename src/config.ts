@@ -3,6 +3,7 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { z } from "zod";
 import { normalizeHostname } from "./app/app.ts";
+import { IsolationLevel } from "./app/isolation.ts";
 import { isSystemError, MaestroError } from "./errors.ts";
 
 /** Where something listens. `host` absent: all addresses. Port 0: a free one. */
@@ -46,7 +47,7 @@ const Settings = z.strictObject({
   rpc: address.default({ host: "127.0.0.1", port: 7272 }),
   rpcToken: z.string().min(16, "a token has at least 16 characters").optional(),
   workers: z.preprocess(number, z.int().min(1).max(256)).optional(),
-  isolation: z.enum(["none", "process"]).optional(),
+  isolation: IsolationLevel.optional(),
   hold: seconds.default(10),
   answerTimeout: seconds.default(60),
   requestDrain: seconds.default(30),
@@ -70,7 +71,10 @@ export type Config = Readonly<z.infer<typeof Settings>>;
 export type SettingName = keyof typeof Settings.shape;
 export const settingNames = Object.keys(Settings.shape) as SettingName[];
 
+/** Where everything is kept unless a flag says otherwise. */
 export function defaultHome(): string {
+  const { MAESTRO_HOME: home } = process.env;
+  if (home !== undefined && home !== "") return home;
   return process.getuid?.() === 0 ? "/var/lib/maestro" : join(homedir(), ".maestro");
 }
 

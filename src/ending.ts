@@ -58,6 +58,7 @@ export async function endEverything(
   });
   const workersEnded = workers.end({ requestsMs: patience, streamsMs: patience });
   await stopEverything(controller, { limits, hurry: hurry.signal });
+  await controller.runner.close();
   await logKeeper.end(); // Last, because the apps' last words are lines of their logs too.
   await workersEnded;
 }

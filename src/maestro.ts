@@ -1,26 +1,16 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { adopt, endUnrecognised } from "./apprunner/adopt.ts";
-import { freeze, thaw } from "./apprunner/freeze.ts";
-import { probeIsolation } from "./apprunner/isolation.ts";
-import { launch } from "./apprunner/launch.ts";
-import { installNode } from "./apprunner/node-runtime.ts";
-import { PortAllocator } from "./apprunner/ports.ts";
-import { untilReady } from "./apprunner/ready.ts";
-import { installStaticServer } from "./apprunner/static-runtime.ts";
-import { stop } from "./apprunner/stop.ts";
+import { openHost } from "./apprunner/host.ts";
 import type { Config } from "./config.ts";
 import { Controller } from "./control/controller.ts";
 import { History } from "./control/history.ts";
-import type { Runner } from "./control/ports.ts";
 import { Registry } from "./control/registry.ts";
 import type { WorkerProgram } from "./control/worker-program.ts";
 import { Workers } from "./control/workers.ts";
 import { isSystemError, MaestroError } from "./errors.ts";
 import type { Log } from "./lib/log.ts";
 import { ownVersion } from "./lib/own-version.ts";
-import { startedAt } from "./lib/processes.ts";
 import { Stamps } from "./lib/stamp.ts";
 import { AppLogs } from "./logs/app-logs.ts";
 import { LogKeeper } from "./logs/log-keeper.ts";
@@ -28,6 +18,7 @@ import { dispatch, type Subject } from "./operations/operation.ts";
 import { operations } from "./operations/table.ts";
 import { createReleaseStore, type ReleaseStore } from "./release/store.ts";
 import { startRpc } from "./rpc/door.ts";
+import { plugRunner } from "./runner.ts";
 
 /* The composition root: the one file that knows every part, and plugs them into each other. */
 
@@ -53,7 +44,8 @@ export async function assemble(config: Config, log: Log, handed: readonly number
   await state.registry.removeTorn();
   await state.history.removeTorn();
   await state.releases.sweepPartials();
-  const runner = await plugRunner(config);
+  // First of all: it may move this process to a control group of its own.
+  const host = await openHost(config);
   const workers = await Workers.start({
     directory: workersDirectory(config),
     program: workerProgram(config),
@@ -62,7 +54,9 @@ export async function assemble(config: Config, log: Log, handed: readonly number
   });
   const [first] = await workers.status();
   const http = (first?.addresses ?? []).map(formatAddress);
-  const httpPort = first?.addresses[0]?.port ?? 0;
+  const openPorts = (first?.addresses ?? []).map(({ port }) => port);
+  const network = { uids: state.registry.uids, openPorts };
+  const runner = await plugRunner(config, host, network, log);
   return {
     controller: new Controller({
       ...state,
@@ -71,7 +65,7 @@ export async function assemble(config: Config, log: Log, handed: readonly number
       runner,
       traffic: workers,
       logs: new AppLogs(config.home),
-      httpPort,
+      httpPort: openPorts[0] ?? 0,
     }),
     workers,
     logKeeper: logKeeper(config, log),
@@ -107,46 +101,6 @@ function logKeeper({ home, logSize, logFiles }: Config, log: Log): LogKeeper {
 function program(path: string): string {
   const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
   return fileURLToPath(new URL(`${path}.${extension}`, import.meta.url));
-}
-
-/** Apprunner's room, as the stories see it. */
-export async function plugRunner(config: Config): Promise<Runner> {
-  const runtimes = join(config.home, "runtimes");
-  const runtime = { node: await installNode(runtimes), staticServer: await installStaticServer(runtimes) };
-  const ports = new PortAllocator();
-  const isolation = probeIsolation({ home: config.home });
-  const ownUsers = isolation.level === "process";
-  return {
-    isolation,
-    effectiveUser: (user) => (ownUsers ? user : null),
-    launch: (spec) => {
-      refuseWeakIsolation(config, isolation);
-      return launch(spec, runtime);
-    },
-    adopt: async (runDirectory) => {
-      const found = await adopt(runDirectory);
-      if (!found) return null;
-      const { record } = found;
-      if ("ended" in found) return { ...record, ...found };
-      return { ...record, running: found, startedAt: startedAt(found) };
-    },
-    endUnrecognised,
-    untilReady,
-    stop,
-    freeze,
-    thaw,
-    leasePort: () => ports.lease(),
-    reservePort: (port) => ports.reserve(port),
-  };
-}
-
-function refuseWeakIsolation({ isolation: wanted }: Config, { level, notes }: Runner["isolation"]): void {
-  if (wanted !== "process" || level === "process") return;
-  throw new MaestroError(
-    "ISOLATION_TOO_WEAK",
-    `--isolation ${wanted} is asked for, and this machine offers only "${level}": ${notes.join("; ")}`,
-    { wanted, level },
-  );
 }
 
 export type Door = Awaited<ReturnType<typeof startRpc>>;

@@ -4,6 +4,7 @@ import { setImmediate as immediate } from "node:timers/promises";
 import { type Config, loadConfig } from "./config.ts";
 import { beingReplaced, type Controller } from "./control/controller.ts";
 import { recover } from "./control/recover.ts";
+import { endAllRuns } from "./control/run.ts";
 import { endEverything } from "./ending.ts";
 import { lockHome, prepareHome } from "./home.ts";
 import { createLog, type Log } from "./lib/log.ts";
@@ -57,7 +58,7 @@ export async function serve(flags: Record<string, unknown>, env: NodeJS.ProcessE
     const ended = endEverything(parts, config);
     await rpc.close();
     await ended;
-  }
+  } else await endAllRuns(parts.controller, "Maestro was ended");
   await parts.controller.history.settled();
   log.info({ ending }, "maestro.ended");
   await lock[Symbol.asyncDispose]();
@@ -119,9 +120,10 @@ async function replace(
   return (await Promise.race([quiet, signalled])) ?? become(next);
 }
 
-async function seeThrough({ serializer, history }: Controller): Promise<void> {
-  await serializer.idle();
-  await history.settled();
+async function seeThrough(controller: Controller): Promise<void> {
+  await controller.serializer.idle();
+  await endAllRuns(controller, "Maestro was replaced by its next version");
+  await controller.history.settled();
   await immediate(); // Whoever waited for what ended last is answered in between.
 }
 

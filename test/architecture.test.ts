@@ -22,10 +22,12 @@ const allowed: Record<string, readonly string[]> = {
   serve: ["maestro", "home", "ending", "reload", "service", "control", "operations", "config", "errors"],
   home: ["errors"],
   ending: ["maestro", "home", "control", "config", "errors"],
-  check: ["maestro", "control", "config", "protocol", "errors"],
+  check: ["maestro", "runner", "control", "config", "protocol", "errors"],
   reload: ["config", "control", "app", "protocol", "errors"],
+  runner: ["config", "control", "apprunner", "app", "errors"],
   maestro: [
     "config",
+    "runner",
     "rpc",
     "operations",
     "control",

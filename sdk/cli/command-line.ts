@@ -32,6 +32,17 @@ export class Interrupted extends Error {
   override readonly name = "Interrupted";
 }
 
+/** A program that a command ran has ended, and its exit code is the command's. */
+export class ProgramEnded extends Error {
+  override readonly name = "ProgramEnded";
+  readonly exitCode: number;
+
+  constructor(exitCode: number) {
+    super(`the program ended with ${exitCode}`);
+    this.exitCode = exitCode;
+  }
+}
+
 const defaultServer = "127.0.0.1:7272";
 
 /** One call of the command line: where it asks, and how it answers. */

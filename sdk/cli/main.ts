@@ -1,6 +1,7 @@
 import { CommanderError } from "commander";
 import { catalogue, MaestroError, toWire, type WireError } from "../../src/errors.ts";
-import { Interrupted, type Parts } from "./command-line.ts";
+import { Interrupted, type Parts, ProgramEnded } from "./command-line.ts";
+import { markProgram } from "./commands/run.ts";
 import { buildProgram } from "./program.ts";
 import { renderFailure } from "./render/failure.ts";
 import { wantsColor } from "./render/screen.ts";
@@ -9,8 +10,9 @@ import { wantsColor } from "./render/screen.ts";
 const interruptedExitCode = 130;
 const wrongUsageExitCode = 2;
 
-/** Runs one command. `argv` is without the program's own name; resolves with the exit code. */
-export async function main(argv: readonly string[], parts: Parts): Promise<number> {
+/** Runs one command. `words` are without the program's own name; resolves with the exit code. */
+export async function main(words: readonly string[], parts: Parts): Promise<number> {
+  const argv = markProgram(words);
   const failure = new Failure(parts, wantsJson(argv));
   try {
     await buildProgram(parts, { quiet: failure.json }).parseAsync([...argv], { from: "user" });
@@ -37,6 +39,7 @@ class Failure {
   }
 
   tell(error: unknown): number {
+    if (error instanceof ProgramEnded) return error.exitCode;
     if (error instanceof CommanderError) return this.#usage(error);
     if (error instanceof Interrupted) return this.#interrupted(error);
     const wire = wireOf(error);

@@ -5,9 +5,11 @@ import { addDeployCommands } from "./commands/deploy.ts";
 import { addDomainsCommands } from "./commands/domains.ts";
 import { addInspectCommands } from "./commands/inspect.ts";
 import { addInstallCommand } from "./commands/install.ts";
+import { addLimitsCommand } from "./commands/limits.ts";
 import { addLogsCommand } from "./commands/logs.ts";
 import { addReloadCommand } from "./commands/reload.ts";
 import { addRollbackCommand } from "./commands/rollback.ts";
+import { addRunCommand } from "./commands/run.ts";
 import { addScaleCommand } from "./commands/scale.ts";
 import { addServeCommand } from "./commands/serve.ts";
 import { addStopCommands } from "./commands/stop.ts";
@@ -21,10 +23,12 @@ export function buildProgram(parts: Parts, { quiet = false }: { quiet?: boolean 
   addDeployCommands(program, line);
   addInspectCommands(program, line);
   addLogsCommand(program, line);
+  addRunCommand(program, line);
   addDomainsCommands(program, line);
   addRollbackCommand(program, line);
   addConfigCommands(program, line);
   addScaleCommand(program, line);
+  addLimitsCommand(program, line);
   addStopCommands(program, line);
   addReloadCommand(program, line);
   return program;
@@ -52,6 +56,6 @@ function configure(program: Command, { version, terminal }: Parts, quiet: boolea
     .exitOverride()
     .addHelpText(
       "after",
-      "\nExit codes: 0 done, 1 failed, 2 wrong usage, 130 ended by Ctrl-C.\n\nExample:\n  maestro deploy ./shop --hostname shop.example.com",
+      "\nExit codes: 0 done, 1 failed, 2 wrong usage, 130 ended by Ctrl-C; `run` gives its program's own.\n\nExample:\n  maestro deploy ./shop --hostname shop.example.com",
     );
 }

@@ -1,5 +1,6 @@
 import { domainToASCII } from "node:url";
 import { z } from "zod";
+import { LimitsChange } from "./limits.ts";
 
 /** An app's name: also a directory name and a DNS label. */
 export const AppName = z
@@ -56,6 +57,8 @@ export const App = z.object({
   config: z.int().min(1).nullable().default(null),
   /** Instances by process type, where they were set by `scale`. */
   scale: z.record(z.string(), Count).default({}),
+  /** What of the limits was set by `maestro limits`: it goes above what the release asks for. */
+  limits: LimitsChange.default({}),
   stopped: z.boolean().default(false),
 });
 export type App = z.infer<typeof App>;

@@ -1,4 +1,5 @@
 import type { AppUser } from "./app.ts";
+import { formatBytes, type Limits } from "./limits.ts";
 import type { Readiness, Start } from "./release.ts";
 
 export type InstanceState = "starting" | "serving" | "draining" | "frozen" | "stopping" | "stopped";
@@ -31,13 +32,27 @@ export function nextState(state: InstanceState, event: InstanceEvent): InstanceS
   return next;
 }
 
-/** How a process ended: its exit code, or the signal that ended it. Both null: it ended and nobody saw how. */
-export type Exit = { code: number | null; signal: NodeJS.Signals | null };
+/**
+ * How a process ended: its exit code, or the signal that ended it. Both null: it ended and nobody saw how. `memory`: the
+ * kernel killed it, or a part of it, for want of memory; bytes, null: not known.
+ */
+export type Exit = {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  memory?: { limit: number | null; peak: number | null };
+};
 
 /** How a process ended, as the rest of a sentence. */
-export function describeExit({ code, signal }: Exit): string {
+export function describeExit({ code, signal, memory }: Exit): string {
+  if (memory) return `was killed for memory${describeMemory(memory)}`;
   if (signal !== null) return `was ended by ${signal}`;
   return code === null ? "ended" : `exited with code ${code}`;
+}
+
+function describeMemory({ limit, peak }: NonNullable<Exit["memory"]>): string {
+  if (limit === null) return "";
+  const most = peak === null ? "" : `, its peak was ${formatBytes(peak)}`;
+  return ` (its limit is ${formatBytes(limit)}${most}; raise it with \`maestro limits\`)`;
 }
 
 /** All that is needed to start one instance. Paths are absolute. */
@@ -56,6 +71,9 @@ export type LaunchSpec = {
   /** The app's own environment: config over app.json's defaults. Maestro's variables are added by launch. */
   env: Readonly<Record<string, string>>;
   user: AppUser | null;
+  /** The app's directory that survives restarts; null when it has not asked for one. */
+  storage: string | null;
+  limits: Limits;
   /** Where its run files are kept: <home>/run/instances/KEY. */
   runDirectory: string;
   /** Files opened O_APPEND for its output. */

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { AppName } from "./app.ts";
+import { LimitsChange } from "./limits.ts";
 
 /** How a process of an app is started. */
 export const Start = z.discriminatedUnion("kind", [
@@ -39,6 +40,10 @@ export const ReleasePlan = z.object({
   warm: z.boolean().optional(),
   /** Hostnames that app.json's `maestro.hostnames` asks for. */
   hostnames: z.array(z.string()),
+  /** Whether app.json's `maestro.storage` asks for a directory that survives restarts. */
+  storage: z.boolean().default(false),
+  /** What app.json's `maestro.limits` asks for. */
+  limits: LimitsChange.default({}),
   /** What was read but is not acted on, in sentences for the person who deploys. */
   notes: z.array(z.string()),
 });

@@ -1,18 +1,9 @@
 import { z } from "zod";
 import { Count } from "./app.ts";
 import { DeployRecord } from "./deploy.ts";
+import { Isolation, IsolationLevel } from "./isolation.ts";
 
 /** What Maestro answers about itself and its apps: the outputs of the operations, and what `--json` prints. */
-
-/** Whether one dimension of isolation holds for an instance, and by what. */
-export const Isolation = z.object({
-  level: z.enum(["process", "none"]),
-  /** Each by itself, true only where it was established: files, processes, user, network, memory, cpu, system calls. */
-  holds: z.record(z.string(), z.boolean()),
-  /** Why what does not hold does not, in sentences. */
-  notes: z.array(z.string()),
-});
-export type Isolation = z.infer<typeof Isolation>;
 
 export const InstanceReport = z.object({
   app: z.string(),
@@ -20,12 +11,17 @@ export const InstanceReport = z.object({
   instance: z.string(),
   key: z.string(),
   release: z.int(),
-  state: z.enum(["starting", "serving", "draining", "frozen", "stopping", "stopped"]),
+  /** `running`: a one-off program, to which no traffic goes. */
+  state: z.enum(["starting", "serving", "draining", "frozen", "stopping", "stopped", "running"]),
   port: z.int().nullable(),
   pid: z.int(),
   /** ISO 8601. */
   startedAt: z.string(),
   user: z.string(),
+  /** How it is confined. */
+  isolation: IsolationLevel,
+  /** Bytes. Null: not counted on this machine, or not limited. */
+  memory: z.object({ now: z.int().nullable(), limit: z.int().nullable() }),
   inFlight: z.object({ requests: z.int(), streams: z.int() }),
 });
 export type InstanceReport = z.infer<typeof InstanceReport>;
@@ -201,6 +197,23 @@ export const LogLine = z.object({
   cursor: z.string().optional(),
 });
 export type LogLine = z.infer<typeof LogLine>;
+
+/** What `onStarted` receives when a one-off program is there. `run` names it to the calls that concern it. */
+export const RunStarted = z.object({ run: z.string(), instance: z.string(), release: z.int(), pid: z.int() });
+export type RunStarted = z.infer<typeof RunStarted>;
+
+/** What `onOutput` receives of a one-off program: bytes in base64. A terminal has standard output alone. */
+export const RunOutput = z.object({ stream: z.enum(["stdout", "stderr"]), bytes: z.string() });
+export type RunOutput = z.infer<typeof RunOutput>;
+
+/** How a one-off program ended: its exit code, or the signal that ended it; both null: nobody saw how. */
+export const RunReport = z.object({
+  exitCode: z.int().nullable(),
+  signal: z.string().nullable(),
+  /** Why it was ended, where it did not end by itself. */
+  reason: z.string().optional(),
+});
+export type RunReport = z.infer<typeof RunReport>;
 
 export const DoctorCheck = z.object({
   name: z.string(),

@@ -4,8 +4,10 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { Exit } from "../app/instance.ts";
 import { bootId, isAlive } from "../lib/processes.ts";
 import { type InstanceRecord, instanceFiles } from "../protocol/instance-files.ts";
-import { endOf, readExit, unseen } from "./end.ts";
-import { type KnownInstance, readIdentity, readRecord } from "./run-files.ts";
+import type { Cgroups } from "./cgroup/cgroups.ts";
+import { endOf, readExit, unseen, wantOfMemory } from "./end.ts";
+import { identify } from "./identity.ts";
+import { type KnownInstance, readRecord } from "./run-files.ts";
 import { stop } from "./stop.ts";
 
 /**
@@ -26,23 +28,41 @@ const shimMs = 2000;
  * What became of an instance that an earlier controller started, by the files in its run directory. Null when they
  * do not say which instance it was. Never throws for what the files hold.
  */
-export async function adopt(runDirectory: string): Promise<KnownInstance | EndedInstance | null> {
+export async function adopt(
+  runDirectory: string,
+  cgroups: Cgroups | null,
+): Promise<KnownInstance | EndedInstance | null> {
   const record = await readRecord(runDirectory);
   if (record === null) return null;
-  const identity = await readIdentity(runDirectory);
-  if (identity === null || record.bootId !== bootId()) {
+  const processes = await identify(runDirectory);
+  if (processes === null || record.bootId !== bootId()) {
     return { ...(await endAsSeen(runDirectory)), record, leftBehind: null };
   }
-  const known = (exited: Promise<Exit>): KnownInstance => ({ key: record.key, ...identity, record, exited });
-  const exited = endOf(runDirectory, identity);
-  if (isAlive(identity)) return known(exited);
+  const cgroup = cgroups?.find(record.key) ?? null;
+  const { main, namespace } = processes;
+  const known = (exited: Promise<Exit>): KnownInstance => ({
+    key: record.key,
+    ...main,
+    namespace,
+    cgroup,
+    record,
+    exited,
+  });
+  const exited = endOf(runDirectory, main, cgroup);
+  if (isAlive(main)) return known(exited);
   // One that has just ended has a shim that is about to write down how. A shim that goes on is another's, or the file
   // with the identity is not what was written: then nothing is known but that this process is not there.
   const patience = new AbortController();
   const unknown = pause(shimMs, unseen, { signal: patience.signal }).catch(() => unseen);
   const ended = await Promise.race([exited, unknown]);
   patience.abort();
-  return { ...(await endAsSeen(runDirectory)), record, leftBehind: known(Promise.resolve(ended)) };
+  const { ended: seen, endedAt } = await endAsSeen(runDirectory);
+  return {
+    ended: { ...seen, ...wantOfMemory(cgroup, seen) },
+    endedAt,
+    record,
+    leftBehind: known(Promise.resolve(ended)),
+  };
 }
 
 /** By what the shim wrote down. */
@@ -55,7 +75,8 @@ async function endAsSeen(runDirectory: string): Promise<Pick<EndedInstance, "end
 
 /** Ends what runs of an instance whose record is damaged: nobody can say what it is, and nobody would ever end it. */
 export async function endUnrecognised(runDirectory: string): Promise<void> {
-  const identity = await readIdentity(runDirectory);
-  if (identity === null || !isAlive(identity)) return;
-  await stop({ key: "", ...identity, exited: endOf(runDirectory, identity) }, { graceMs: 0 });
+  const processes = await identify(runDirectory);
+  if (processes === null || !isAlive(processes.main)) return;
+  const { main, namespace } = processes;
+  await stop({ key: "", ...main, namespace, exited: endOf(runDirectory, main, null) }, { graceMs: 0 });
 }

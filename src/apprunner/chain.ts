@@ -1,43 +1,30 @@
 import { dirname, join } from "node:path";
-import type { AppUser } from "../app/app.ts";
 import type { LaunchSpec } from "../app/instance.ts";
 import type { Start } from "../app/release.ts";
-
-/** The programs that Maestro brings along for apps. Absolute paths, reachable by the app's user. */
-export type Runtime = {
-  node: string;
-  /** The server for static files: a program for Node that is given a directory. */
-  staticServer: string;
-};
+import type { Ceilings } from "./ceilings.ts";
+import type { Confinement } from "./sandbox/sandbox.ts";
+import type { Inside } from "./sandbox/view.ts";
 
 type Command = readonly string[];
 
+/** What stands at the end of the chain. `argv`: the words of a one-off program. */
+export type ChainStart = Start | { kind: "argv"; words: Command };
+type ChainSpec = Pick<LaunchSpec, "app" | "port"> & { start: ChainStart };
+
 /**
- * The words that lead to the app, each program replacing itself by the next: default signals → the app's own user →
- * the app's environment → the app. What is put before these words (a session of its own, later a sandbox) still
- * runs with Maestro's rights.
+ * The words that lead to the app, each program replacing itself by the next: into the sandbox and the app's own user →
+ * default signals → the app's environment → the app.
  */
-export function chain(
-  spec: Pick<LaunchSpec, "app" | "start" | "port" | "directory" | "user">,
-  runtime: Runtime,
-): Command {
-  return [...defaultSignals(spec.start), ...asUser(spec.user), ...withEnvironment, ...command(spec, runtime)];
+export function chain(spec: ChainSpec, { words, inside }: Confinement, ceilings: Ceilings): Command {
+  return [...words, ...defaultSignals(spec.start), ...withEnvironment(ceilings), ...command(spec, inside)];
 }
 
 /**
  * A shell starts what it puts in the background with SIGINT and SIGQUIT ignored, and Node ignores SIGPIPE.
  * Node gives all signals their default when it starts; other programs need it done for them.
  */
-function defaultSignals(start: Start): Command {
-  return start.kind === "line" ? ["/usr/bin/env", "--default-signal"] : [];
-}
-
-/** setpriv(1): its own user and group, no other groups, and no way to get more rights ever again. */
-function asUser(user: AppUser | null): Command {
-  if (user === null || process.getuid?.() !== 0) return [];
-  const { uid, gid } = user;
-  const identity = ["--reuid", String(uid), "--regid", String(gid), "--clear-groups"];
-  return ["/usr/bin/setpriv", ...identity, "--no-new-privs", "--bounding-set", "-all", "--inh-caps", "-all"];
+function defaultSignals({ kind }: ChainStart): Command {
+  return kind === "line" || kind === "argv" ? ["/usr/bin/env", "--default-signal"] : [];
 }
 
 /** Carries the app's environment past the programs that still have Maestro's rights. */
@@ -47,18 +34,25 @@ export const environmentCarrier = "APPRUNNER_ENVIRONMENT";
  * Puts the app's environment in force only where its rights are the app's: a variable such as LD_PRELOAD, which an
  * app may set for itself, must not reach a program that runs as root. Node raises the soft limit of open files to the
  * hard one; 1024 is what programs that use select(2) rely on, and who needs more raises it again.
+ *
+ * Descriptor 3, when it is there, is told that the process which becomes the app is there.
  */
-const withEnvironment: Command = [
-  "/bin/sh",
-  "-c",
-  `umask 022; ulimit -S -n 1024; eval "$${environmentCarrier}"; unset ${environmentCarrier}; exec "$@"`,
-  "apprunner",
-];
+function withEnvironment({ data, processes }: Ceilings): Command {
+  const steps = [
+    "{ echo >&3; } 2>/dev/null",
+    "umask 022",
+    "ulimit -S -n 1024",
+    ...(data === null ? [] : [`ulimit -d ${data}`]),
+    // RLIMIT_NPROC; what setrlimit(2) calls so is -p to dash.
+    ...(processes === null ? [] : [`ulimit -p ${processes}`]),
+    `eval "$${environmentCarrier}"`,
+    `unset ${environmentCarrier}`,
+    'exec "$@" 3>&-',
+  ];
+  return ["/bin/sh", "-c", steps.join("; "), "apprunner"];
+}
 
-function command(
-  { app, start, port, directory }: Pick<LaunchSpec, "app" | "start" | "port" | "directory">,
-  { node, staticServer }: Runtime,
-): Command {
+function command({ app, start, port }: ChainSpec, { node, staticServer, directory }: Inside): Command {
   switch (start.kind) {
     case "line":
       // Without the trap, the shell would die of the SIGTERM that its process group gets, and take with it the
@@ -70,6 +64,8 @@ function command(
       return [node, "apprunner.js", "--name", app, "--port", String(port ?? 0)];
     case "static":
       return [node, staticServer, directory];
+    case "argv":
+      return start.words;
   }
 }
 

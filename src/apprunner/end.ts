@@ -7,15 +7,31 @@ import type { Exit } from "../app/instance.ts";
 import { isSystemError } from "../errors.ts";
 import { isAlive, type ProcessIdentity } from "../lib/processes.ts";
 import { instanceFiles } from "../protocol/instance-files.ts";
+import type { Cgroup } from "./cgroup/cgroup.ts";
 import { poll } from "./poll.ts";
 
 export const unseen: Exit = { code: null, signal: null };
 
 /**
- * Resolves when a process has ended, with what its shim wrote down. Never rejects. It holds no thread, and does not
- * keep this process alive.
+ * Resolves when a process has ended, with what its shim wrote down and whether it was for want of memory. Never
+ * rejects. It holds no thread, and does not keep this process alive.
  */
-export async function endOf(runDirectory: string, identity: ProcessIdentity): Promise<Exit> {
+export async function endOf(
+  runDirectory: string,
+  identity: ProcessIdentity,
+  cgroup: Cgroup | null,
+): Promise<Exit> {
+  const exit = await endAsWritten(runDirectory, identity);
+  return { ...exit, ...wantOfMemory(cgroup, exit) };
+}
+
+/** An app may lose one of its processes for memory and go on: what counts is that it did not end by itself. */
+export function wantOfMemory(cgroup: Cgroup | null, { code }: Exit): Pick<Exit, "memory"> {
+  if (!cgroup?.oomKills() || code === 0) return {};
+  return { memory: { limit: cgroup.memoryLimit(), peak: cgroup.usage().memory?.peak ?? null } };
+}
+
+async function endAsWritten(runDirectory: string, identity: ProcessIdentity): Promise<Exit> {
   await endOfShim(join(runDirectory, instanceFiles.alive));
   const exit = await readExit(runDirectory);
   if (exit !== null) return exit;
@@ -34,7 +50,7 @@ export async function readExit(runDirectory: string): Promise<Exit | null> {
 const signalNames = new Map(Object.entries(os.signals).map(([name, number]) => [number, name]));
 
 /** A POSIX shell's `$?`: above 128 it stands for a signal. */
-function exitOf(status: number): Exit {
+export function exitOf(status: number): Exit {
   const signal = signalNames.get(status - 128) as NodeJS.Signals | undefined;
   return signal === undefined ? { code: status, signal: null } : { code: null, signal };
 }

@@ -1,16 +1,18 @@
 import type { LaunchSpec } from "../app/instance.ts";
+import { heapMegabytes } from "../app/limits.ts";
 import { MaestroError } from "../errors.ts";
-import { environmentCarrier, type Runtime, searchPath } from "./chain.ts";
+import { environmentCarrier, searchPath } from "./chain.ts";
+import type { Inside } from "./sandbox/view.ts";
 
 type Variables = ReadonlyMap<string, string>;
-type EnvironmentOf = Pick<LaunchSpec, "app" | "id" | "release" | "directory" | "port" | "env">;
+type EnvironmentOf = Pick<LaunchSpec, "app" | "id" | "release" | "port" | "env" | "limits">;
 
 /** What an app's processes find in their environment: what is listed here, and the app's own. Nothing of Maestro's. */
-export function appEnvironment(spec: EnvironmentOf, { node }: Runtime): Variables {
+export function appEnvironment(spec: EnvironmentOf, { node, directory, storage }: Inside): Variables {
   const variables = new Map([
     ["HOST", "127.0.0.1"],
     ["NODE_ENV", "production"],
-    ["PATH", searchPath(spec.directory, node)],
+    ["PATH", searchPath(directory, node)],
     ["HOME", "/tmp"],
     ["TMPDIR", "/tmp"],
     ["LANG", "C.UTF-8"],
@@ -24,8 +26,15 @@ export function appEnvironment(spec: EnvironmentOf, { node }: Runtime): Variable
   variables.set("MAESTRO_RELEASE", `v${spec.release}`);
   variables.set("MAESTRO_INSTANCE", spec.id);
   if (spec.port !== null) variables.set("PORT", String(spec.port));
+  if (storage !== null) variables.set("STORAGE_DIR", storage);
+  const heap = heapMegabytes(spec.limits);
+  if (heap !== null) variables.set("NODE_OPTIONS", withHeap(variables.get("NODE_OPTIONS") ?? "", heap));
   return variables;
 }
+
+/** An app that sizes its heap itself knows better. */
+const withHeap = (options: string, heap: number) =>
+  /--max[-_]old[-_]space[-_]size/.test(options) ? options : `${options} --max-old-space-size=${heap}`.trim();
 
 const isReserved = (name: string) => name === "PORT" || name.startsWith("MAESTRO_");
 

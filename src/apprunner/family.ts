@@ -10,30 +10,38 @@ import {
 import type { InstanceRecord } from "../protocol/instance-files.ts";
 
 /** Whose processes are meant. With a uid: all of that user's as well (for the last instance of an app). */
-export type FamilyOf = ProcessIdentity & { record?: InstanceRecord; uid?: number };
+export type FamilyOf = ProcessIdentity & {
+  record?: InstanceRecord;
+  namespace?: ProcessIdentity | null;
+  uid?: number;
+};
 
 /**
  * The living processes of an instance: its main process, all of its session and group, all that descend from it,
  * and orphans that left the session (setsid(2)) but still write to its log or carry its environment. A process that
- * hides from all of these is caught by a cgroup or a pid namespace only.
+ * hides from all of these is caught by a cgroup or a pid namespace only: in that, everyone descends from the first one.
  */
 export function familyOf(instance: FamilyOf): ProcessInfo[] {
   const all = listProcesses();
-  const related = isOurs(instance) ? relatives(instance.pid, all) : new Set<number>();
+  const root = leaderOf(instance);
+  const related = isOurs(root) ? relatives(root.pid, all) : new Set<number>();
   return all.filter(
     (process) =>
-      isCandidate(instance, process) &&
+      isCandidate(root, process) &&
       (related.has(process.pid) || isMarked(instance, process) || isOfUser(instance, process)),
   );
 }
 
 /** The members of its process group, those that a signal to the group reaches. */
-export function groupOf(instance: ProcessIdentity): ProcessInfo[] {
-  if (!isOurs(instance)) return [];
-  return listProcesses().filter(
-    (process) => process.group === instance.pid && isCandidate(instance, process),
-  );
+export function groupOf(instance: FamilyOf): ProcessInfo[] {
+  const leader = leaderOf(instance);
+  if (!isOurs(leader)) return [];
+  return listProcesses().filter((process) => process.group === leader.pid && isCandidate(leader, process));
 }
+
+/** Who leads its session and process group: bwrap(1) makes them for the first process inside. */
+export const leaderOf = ({ namespace, pid, startTime }: FamilyOf): ProcessIdentity =>
+  namespace ?? { pid, startTime };
 
 /**
  * A pid is not given out again while a group or session bears its number. So the numbers are the instance's unless

@@ -1,17 +1,35 @@
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { LaunchSpec } from "../app/instance.ts";
 import { MaestroError } from "../errors.ts";
-import { chain, type Runtime } from "./chain.ts";
+import { ceilingsFor } from "./ceilings.ts";
+import { chain } from "./chain.ts";
 import { appEnvironment, chainEnvironment } from "./environment.ts";
+import type { Host } from "./host.ts";
+import { confine, hasNamespaces, writeView } from "./sandbox/sandbox.ts";
+
+const forwarder = fileURLToPath(new URL("./sandbox/foreground.sh", import.meta.url));
 
 /** What is needed to run an instance in the foreground, where nobody keeps files about it. */
 export type ForegroundSpec = Omit<LaunchSpec, "key" | "runDirectory" | "output">;
 
 /**
- * Replaces this process by the chain that leads to the app, in the terminal and with the pid that it has. Does not
- * return. Throws when the directory cannot be entered or the first program of the chain cannot be executed.
+ * Replaces this process by the chain that leads to the app, in the terminal that it has; the signals that this process
+ * gets are then the app's. Does not return. Throws when the directory cannot be entered or the first program of the
+ * chain cannot be executed.
  */
-export function becomeApp(spec: ForegroundSpec, runtime: Runtime): never {
-  const command = chain(spec, runtime);
+export function becomeApp(spec: ForegroundSpec, host: Host): never {
+  const { runtime, sandbox } = host;
+  process.chdir(spec.directory);
+  const forwards = hasNamespaces(sandbox.level);
+  const scratch = forwards ? mkdtempSync(join(tmpdir(), "apprunner-")) : spec.directory;
+  const confinement = confine({ ...spec, scratch, cgroup: [], terminal: true }, runtime, sandbox);
+  writeView(confinement);
+  const ceilings = ceilingsFor(spec, host.powers);
+  const behind = forwards ? ["/bin/sh", forwarder, scratch] : [];
+  const command = [...behind, ...chain(spec, confinement, ceilings)];
   const [program] = command;
   if (program === undefined || process.execve === undefined) {
     throw new MaestroError(
@@ -19,6 +37,5 @@ export function becomeApp(spec: ForegroundSpec, runtime: Runtime): never {
       "this Node cannot replace itself by another program; use Node 24 on Linux",
     );
   }
-  process.chdir(spec.directory);
-  return process.execve(program, command, chainEnvironment(appEnvironment(spec, runtime)));
+  return process.execve(program, command, chainEnvironment(appEnvironment(spec, confinement.inside)));
 }

@@ -2,16 +2,20 @@ import { existsSync } from "node:fs";
 import treeKill from "tree-kill";
 import { isSystemError } from "../errors.ts";
 import { isAlive, type ProcessIdentity } from "../lib/processes.ts";
-import { groupOf } from "./family.ts";
+import { type FamilyOf, groupOf, leaderOf } from "./family.ts";
 
 /** Signals one process, if it still is the one that is meant. */
 export function signalProcess(identity: ProcessIdentity, signal: NodeJS.Signals): void {
   if (isOne(identity.pid) && isAlive(identity)) kill(identity.pid, signal);
 }
 
-/** Signals the process group that an instance leads, also when its leader has ended before the others. */
-export function signalGroup(instance: ProcessIdentity, signal: NodeJS.Signals): void {
-  if (isOne(instance.pid) && groupOf(instance).length > 0) kill(-instance.pid, signal);
+/**
+ * Signals the process group of an instance, also when its leader has ended before the others. To the first process of
+ * a pid namespace, which leads it there, only SIGKILL and SIGSTOP are of consequence (pid_namespaces(7)).
+ */
+export function signalGroup(instance: FamilyOf, signal: NodeJS.Signals): void {
+  const { pid } = leaderOf(instance);
+  if (isOne(pid) && groupOf(instance).length > 0) kill(-pid, signal);
 }
 
 /** Kills a process and its descendants, as far as parent ids lead. */

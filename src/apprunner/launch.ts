@@ -1,15 +1,20 @@
 import { spawn } from "node:child_process";
-import { closeSync, existsSync, fchmodSync, fchownSync, mkdirSync, openSync } from "node:fs";
+import { chownSync, closeSync, existsSync, fchmodSync, fchownSync, mkdirSync, openSync } from "node:fs";
 import type { Socket } from "node:net";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { AppUser } from "../app/app.ts";
 import type { LaunchSpec } from "../app/instance.ts";
 import { MaestroError } from "../errors.ts";
-import { chain, type Runtime } from "./chain.ts";
+import { ceilingsFor } from "./ceilings.ts";
+import type { Cgroup } from "./cgroup/cgroup.ts";
+import { chain } from "./chain.ts";
 import { endOf } from "./end.ts";
 import { appEnvironment, chainEnvironment } from "./environment.ts";
-import { type KnownInstance, readIdentity, writeRecord } from "./run-files.ts";
+import type { Host } from "./host.ts";
+import { identify } from "./identity.ts";
+import { type KnownInstance, writeRecord } from "./run-files.ts";
+import { confine, writeView } from "./sandbox/sandbox.ts";
 
 const shim = fileURLToPath(new URL("./shim.sh", import.meta.url));
 
@@ -19,19 +24,43 @@ const shim = fileURLToPath(new URL("./shim.sh", import.meta.url));
  * any shell. Throws `NOTHING_TO_RUN` when the release's directory is gone, `BAD_INPUT` for an impossible environment.
  * `runDirectory` and the output files have to be this instance's alone: by them its processes are told from others.
  */
-export async function launch(spec: LaunchSpec, runtime: Runtime): Promise<KnownInstance> {
-  const environment = chainEnvironment(appEnvironment(spec, runtime));
-  const record = writeRecord(spec);
-  await startShim(spec, [...ownSession, ...chain(spec, runtime)], environment);
-  const identity = await readIdentity(spec.runDirectory);
-  if (identity === null) throw notStarted(spec);
-  return { key: spec.key, ...identity, record, exited: endOf(spec.runDirectory, identity) };
+export async function launch(spec: LaunchSpec, host: Host): Promise<KnownInstance> {
+  openStorage(spec);
+  const cgroup = host.cgroups?.create(spec.key, spec.limits) ?? null;
+  try {
+    return await start(spec, host, cgroup);
+  } catch (error) {
+    await cgroup?.remove();
+    throw error;
+  }
+}
+
+async function start(spec: LaunchSpec, host: Host, cgroup: Cgroup | null): Promise<KnownInstance> {
+  const { key, runDirectory, limits, user } = spec;
+  const options = { scratch: runDirectory, cgroup: cgroup?.joinFiles ?? [], terminal: false };
+  const confinement = confine({ ...spec, ...options }, host.runtime, host.sandbox);
+  const ceilings = ceilingsFor({ limits, user }, host.powers);
+  const environment = chainEnvironment(appEnvironment(spec, confinement.inside));
+  const record = writeRecord(spec, host.sandbox.level);
+  writeView(confinement);
+  await startShim(spec, [...ownSession, ...chain(spec, confinement, ceilings)], environment);
+  const processes = await identify(runDirectory);
+  if (processes === null) throw notStarted(spec);
+  const { main, namespace } = processes;
+  return { key, ...main, namespace, cgroup, record, exited: endOf(runDirectory, main, cgroup) };
+}
+
+/** The app's own to write, and closed to everyone else. */
+export function openStorage({ storage, user }: Pick<LaunchSpec, "storage" | "user">): void {
+  if (storage === null) return;
+  mkdirSync(storage, { recursive: true, mode: 0o700 });
+  if (user !== null && process.getuid?.() === 0) chownSync(storage, user.uid, user.gid);
 }
 
 /** setsid(1): a session and a process group that hold the app's processes and nobody else. */
 const ownSession = ["/usr/bin/setsid"];
 
-/** Resolves when the shim has written down whom it started; what it still does then is no concern of the app. */
+/** Resolves when the shim has written down whom it started, and the process is there that becomes the app. */
 async function startShim(
   spec: LaunchSpec,
   command: readonly string[],
@@ -48,8 +77,21 @@ async function startShim(
   });
   await new Promise<void>((resolve, reject) => {
     child.once("error", (cause) => reject(cannotSpawn(spec, cause)));
-    const told = child.stdio[3] as Socket | null;
-    told?.resume().once("close", resolve);
+    untilTold(child.stdio[3] as Socket, 2, resolve);
+  });
+}
+
+/**
+ * Calls back after so many lines, or when nobody is left who could write one: the chain has ended. bwrap(1) holds the
+ * descriptor for as long as the app lives, so its end cannot be waited for.
+ */
+function untilTold(from: Socket, lines: number, done: () => void): void {
+  let left = lines;
+  from.on("error", () => {}); // 'close' follows
+  from.once("close", done);
+  from.on("data", (told: Buffer) => {
+    left -= told.length;
+    if (left <= 0) from.destroy();
   });
 }
 

@@ -6,7 +6,7 @@ export type PortLease = Disposable & { readonly port: number; release(): void };
 
 /** Below 32768, where the kernel takes the ports of outgoing connections from. */
 export type PortRange = { from: number; to: number };
-const defaultRange: PortRange = { from: 20_000, to: 29_999 };
+export const defaultPortRange: PortRange = { from: 20_000, to: 29_999 };
 
 /**
  * The one place that gives out ports for instances. A port is given to one only, until it is released. That a port
@@ -18,7 +18,7 @@ export class PortAllocator {
   readonly #ports: readonly number[];
   #next: number;
 
-  constructor({ from, to }: PortRange = defaultRange) {
+  constructor({ from, to }: PortRange = defaultPortRange) {
     this.#ports = [...portNumbers(from, to)];
     // Another start than last time: what an instance of an earlier controller may still hold is met less often.
     this.#next = Math.floor(Math.random() * this.#ports.length);

@@ -3,7 +3,7 @@
 # Starts PROGRAM, stays beside it, and leaves in RUN_DIRECTORY what a controller wants to know of it, also one that
 # starts later (src/protocol/instance-files.ts). Waits for nothing else, and needs no more memory than a shell does.
 #
-# Descriptor 3, when it is there, tells the caller: its end means that RUN_DIRECTORY can be read.
+# Descriptor 3, when it is there, is told when RUN_DIRECTORY can be read. PROGRAM inherits it.
 set -u
 
 shim() {
@@ -17,7 +17,9 @@ shim() {
   trap '' HUP INT QUIT TERM USR1 USR2 PIPE ALRM
   mkfifo -- "$run/alive" && exec 4<>"$run/alive"
   # The log is the app's alone: whoever writes to it is taken for a part of the app.
-  exec >/dev/null 2>&1 3>&-
+  exec >/dev/null 2>&1
+  { echo >&3; } 2>/dev/null
+  exec 3>&-
 
   wait "$!"
   echo "$?" >"$run/exit.tmp"
@@ -30,7 +32,7 @@ shim() {
 program() {
   read -r stat </proc/self/stat
   identify ${stat#*) } >"$run/process"
-  exec "$@" 3>&-
+  exec "$@"
 }
 
 # Field 22 of the line is the start time, field 3 the first argument.

@@ -1,7 +1,7 @@
 import type { Exit, RunningInstance } from "../app/instance.ts";
 import { aborted } from "../lib/aborted.ts";
 import { isAlive } from "../lib/processes.ts";
-import { type FamilyOf, familyOf, groupOf } from "./family.ts";
+import { type FamilyOf, familyOf, groupOf, leaderOf } from "./family.ts";
 import { killTree, signalGroup, signalProcess } from "./kill.ts";
 import { poll } from "./poll.ts";
 import type { KnownInstance } from "./run-files.ts";
@@ -15,8 +15,8 @@ export type StopOptions = {
   uid?: number;
 };
 
-/** An instance, with its record when it comes from `launch` or `adopt`: by that its orphans are recognised. */
-export type Stoppable = RunningInstance & Partial<Pick<KnownInstance, "record">>;
+/** An instance, with what `launch` and `adopt` know of it besides: by that its orphans are recognised. */
+export type Stoppable = RunningInstance & Partial<Pick<KnownInstance, "record" | "namespace" | "cgroup">>;
 
 /**
  * Ends an instance: SIGTERM to its process group, so that its own handlers run, also behind a shell; then, when the
@@ -31,7 +31,8 @@ export async function stop(instance: Stoppable, { graceMs, signal, uid }: StopOp
 
   signalGroup(instance, "SIGTERM");
   await untilGone(instance, grace);
-  await killTree(instance);
+  await killTree(leaderOf(instance));
+  await instance.cgroup?.kill();
   await poll(
     () => killRest(family, known),
     { first: 2, most: 50 },
@@ -39,7 +40,9 @@ export async function stop(instance: Stoppable, { graceMs, signal, uid }: StopOp
   ).catch(
     () => {}, // what SIGKILL does not end hangs in the kernel: nobody can do more about it
   );
-  return await instance.exited;
+  const exit = await instance.exited;
+  await instance.cgroup?.remove();
+  return exit;
 }
 
 const killLimitMs = 5000;
@@ -51,7 +54,7 @@ function keepAlive(): Disposable {
 }
 
 /** Resolves when the main process and all of its group have ended, or the grace is over. */
-async function untilGone(instance: RunningInstance, grace: AbortSignal): Promise<void> {
+async function untilGone(instance: Stoppable, grace: AbortSignal): Promise<void> {
   await Promise.race([instance.exited, aborted(grace)]);
   await poll(
     () => (groupOf(instance).length === 0 ? true : null),

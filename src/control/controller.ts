@@ -11,6 +11,7 @@ import { Configs } from "./configs.ts";
 import type { Deploy } from "./deploy.ts";
 import type { History } from "./history.ts";
 import type { Instance } from "./instance.ts";
+import type { OneOff } from "./one-off.ts";
 import type { Logs, Releases, Runner, Traffic } from "./ports.ts";
 import type { Registry } from "./registry.ts";
 import type { Frozen } from "./warm.ts";
@@ -27,6 +28,8 @@ export class AppRuntime {
   readonly serving = new Map<string, Instance>();
   /** Every instance whose process has not ended, those that drain included. */
   readonly living = new Set<Instance>();
+  /** The one-off programs that run: no traffic goes to them, and nothing takes their place. */
+  readonly runs = new Set<OneOff>();
   /** The tidying up behind those that have just ended. */
   readonly tidying = new Set<Promise<void>>();
   /** Ids whose instance died and is being started again; aborting one gives up. */
@@ -144,6 +147,12 @@ export class Controller {
     return hostnamesOf(app, this.config.domain);
   }
 
+  /** What apps find as hosts of this machine. A wildcard cannot be one. */
+  nameHosts(): void {
+    const hostnames = this.registry.all().flatMap((app) => this.hostnames(app));
+    this.runner.nameHosts(hostnames.filter((hostname) => !hostname.startsWith("*.")));
+  }
+
   /** Where an app's traffic should go, given what runs of it now. */
   route(app: App): AppRoute {
     const runtime = this.runtime(app.name);
@@ -158,6 +167,7 @@ export class Controller {
 
   /** Resolves when every worker routes an app's traffic as it should be now. */
   async publish(app: App): Promise<void> {
+    this.nameHosts();
     await this.traffic.apply({ replace: false, put: [this.route(app)], remove: [] });
   }
 }

@@ -30,6 +30,10 @@ export async function findInstances(controller: Controller): Promise<Found> {
       controller.log.warn({ path, error: error.message }, "instance.not-tidied");
     });
   }
+  // Before anything is started: what is not among these is nobody's.
+  await controller.runner.sweep(new Set(running.map(({ key }) => key))).catch((error: Error) => {
+    controller.log.warn({ error: error.message }, "instances.not-swept");
+  });
   running.sort((one, other) => byStart(other.running, one.running));
   return { running: new Set(running), ended };
 }

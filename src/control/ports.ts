@@ -1,7 +1,10 @@
 import type { AppUser } from "../app/app.ts";
 import type { Address, Exit, LaunchSpec, ReadyQuestion, RunningInstance } from "../app/instance.ts";
+import type { Isolation, IsolationLevel } from "../app/isolation.ts";
+import type { Limits } from "../app/limits.ts";
+import type { OneOffProgram, OneOffSpec } from "../app/one-off.ts";
 import type { Origin, Release } from "../app/release.ts";
-import type { Isolation, LogLine } from "../app/reports.ts";
+import type { LogLine } from "../app/reports.ts";
 import type { AppRoute, DrainLimits, InFlight, RoutesChange, WorkerStatus } from "../protocol/worker.ts";
 
 /** What the stories need from the other rooms. The composition root plugs the rooms in. */
@@ -33,7 +36,10 @@ export type Releases = {
   directory(app: string, number: number): string;
   /** All releases, oldest first; for one whose record was damaged, its number and what is wrong. */
   list(app: string): Promise<(Release | { number: number; problem: string })[]>;
-  /** Removes what retention does not keep; never the current one or its predecessor. `served`: the latest last. */
+  /**
+   * Removes what retention does not keep; never the current one or its predecessor, nor those `inUse`. `served`: the
+   * latest last.
+   */
   sweep(
     app: string,
     kept: {
@@ -41,7 +47,7 @@ export type Releases = {
       previous: number | null;
       served: readonly number[];
       /** Those that are in use besides. */
-      used: readonly number[];
+      inUse: readonly number[];
     },
   ): Promise<void>;
   /** Makes the tree of the next release ahead, when nobody waits for it. */
@@ -55,6 +61,8 @@ export type PortLease = { readonly port: number; release(): void };
 /** Starts, observes and ends instances. */
 export type Runner = {
   launch(spec: LaunchSpec): Promise<RunningInstance>;
+  /** Starts a program that lives no longer than this controller. */
+  startProgram(spec: OneOffSpec): Promise<OneOffProgram>;
   /** An instance that an earlier controller started; null when nobody can tell what it was. */
   adopt(runDirectory: string): Promise<AdoptedInstance | EndedInstance | null>;
   /** Ends the process of an instance of which only that is known. */
@@ -67,12 +75,32 @@ export type Runner = {
   freeze(instance: RunningInstance): Promise<boolean>;
   /** They go on where they were. Of one that is not frozen, nothing happens. */
   thaw(instance: RunningInstance): Promise<void>;
+  /** Limits one that runs. Throws `BAD_INPUT` when it uses more than that. */
+  limit(instance: RunningInstance, limits: Limits): void;
+  /** Why this machine cannot limit what it cannot, in sentences. */
+  readonly unlimited: readonly string[];
+  confinementOf(instance: RunningInstance): ConfinementReport;
+  /** Ends and removes what is left of instances that are none of these. */
+  sweep(keys: ReadonlySet<string>): Promise<void>;
+  /** Makes apps find each other: the hostnames lead to this machine for them. */
+  nameHosts(hostnames: readonly string[]): void;
+  /** Gives back what it has of the kernel, when nothing runs any more. */
+  close(): Promise<void>;
   leasePort(): Promise<PortLease>;
   /** Marks the port of an adopted instance as in use. */
   reservePort(port: number): PortLease;
-  isolation: Isolation;
+  /** As far as it is known by now. */
+  readonly isolation: Isolation;
+  /** Tries what is not known yet. */
+  tryIsolation(): Promise<Isolation>;
   /** The user that instances of an app really run as, given the one that it owns. */
   effectiveUser(user: AppUser | null): AppUser | null;
+};
+
+/** How an instance is confined. `memory`: bytes; null: not counted or not limited. */
+export type ConfinementReport = {
+  level: IsolationLevel;
+  memory: { now: number | null; limit: number | null };
 };
 
 type FoundInstance = {

@@ -30,6 +30,7 @@ export async function recover(controller: Controller): Promise<void> {
   for (const { app, id } of revivals) rememberDeath(controller, app, id, found.ended);
 
   const put = [...apps.map((app) => controller.route(app)), ...leaveBroken(controller, found)];
+  controller.nameHosts();
   await controller.traffic.apply({ replace: true, put, remove: [] });
 
   for (const { app, id, revival } of revivals) void revive(controller, app.name, id, revival);

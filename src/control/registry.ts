@@ -2,17 +2,12 @@ import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { App, type AppUser, hostnamesOf } from "../app/app.ts";
+import { firstAppUid, type UidBlock, uidBlockAround, uidBlockOf } from "../app/uids.ts";
 import { isSystemError, MaestroError } from "../errors.ts";
 import { removeTemporary, syncDirectory, writeAtomic } from "../lib/atomic-file.ts";
 
 /** A registry file that cannot be used: it is kept as it is, reported, and its app is left alone. */
 export type BrokenApp = { name: string; path: string; problem: string };
-
-/**
- * Uids of apps: above the ranges that Debian and systemd hand out (systemd's UIDS-GIDS: 1879048192 to 2147483647
- * is unused). Never given twice, so that files which a removed app left behind have no new owner.
- */
-const firstUid = 1_900_000_000;
 
 /** What is wanted: one file per app under state/apps/, replaced atomically and synced. */
 export class Registry {
@@ -21,12 +16,20 @@ export class Registry {
   readonly #domain: string;
   readonly #apps = new Map<string, App>();
   readonly #broken = new Map<string, BrokenApp>();
-  #nextUid = firstUid;
+  /** The users that its apps get. None is given twice: files that a removed app left behind have no new owner. */
+  #uids: UidBlock;
+  #nextUid: number;
 
   private constructor(home: string, domain: string) {
     this.#directory = join(home, "state", "apps");
     this.#uidFile = join(home, "state", "next-uid");
     this.#domain = domain;
+    this.#uids = uidBlockOf(home);
+    this.#nextUid = firstAppUid(this.#uids);
+  }
+
+  get uids(): UidBlock {
+    return this.#uids;
   }
 
   /** Reads all apps. A file that does not parse is set aside as broken; the others go on. */
@@ -64,7 +67,9 @@ export class Registry {
       throw error;
     });
     const stored = /^\d{10}$/.test(text.trim()) ? Number(text) : 0;
-    this.#nextUid = Math.max(firstUid, stored, ...known.map((uid) => uid + 1));
+    const next = Math.max(stored, ...known.map((uid) => uid + 1));
+    if (next > 1) this.#uids = uidBlockAround(next - 1);
+    this.#nextUid = Math.max(firstAppUid(this.#uids), next);
   }
 
   all(): App[] {
@@ -109,7 +114,7 @@ export class Registry {
   }
 
   isAppUid(uid: number): boolean {
-    return uid >= firstUid && uid < this.#nextUid;
+    return uid >= this.#uids.from && uid < this.#nextUid;
   }
 
   /** Registers an app if it is new. `withUser`: it gets a user of its own. */
@@ -128,12 +133,18 @@ export class Registry {
       deploy: null,
       config: null,
       scale: {},
+      limits: {},
       stopped: false,
     });
   }
 
   async #newUser(): Promise<AppUser> {
     const uid = this.#nextUid;
+    if (uid > this.#uids.to) {
+      throw new MaestroError("BUSY", "every user that this Maestro may give to an app has been given", {
+        uid,
+      });
+    }
     this.#nextUid += 1;
     await writeAtomic(this.#uidFile, `${this.#nextUid}\n`);
     return { uid, gid: uid };

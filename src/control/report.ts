@@ -2,6 +2,7 @@ import type { App } from "../app/app.ts";
 import type { AppReport, InstanceReport } from "../app/reports.ts";
 import type { WorkerStatus } from "../protocol/worker.ts";
 import type { Controller, Death } from "./controller.ts";
+import type { Instance } from "./instance.ts";
 
 /** The addresses under which people reach an app. The port is left out where browsers leave it out. */
 export function urlsOf(controller: Controller, app: App): string[] {
@@ -63,8 +64,10 @@ export function reportInstances(
 ): InstanceReport[] {
   const apps = only === undefined ? controller.registry.all() : [controller.registry.get(only)];
   return apps.flatMap((app) => {
-    const user = controller.runner.effectiveUser(app.user);
-    return [...controller.runtime(app.name).living].map((instance) => ({
+    const uid = controller.runner.effectiveUser(app.user)?.uid;
+    const user = uid === undefined ? "Maestro's own" : `uid ${uid}`;
+    const instances = [...controller.runtime(app.name).living].map((instance) => ({
+      ...reportConfinement(controller, instance),
       app: app.name,
       instance: instance.id,
       key: instance.key,
@@ -73,10 +76,28 @@ export function reportInstances(
       port: instance.port,
       pid: instance.running.pid,
       startedAt: instance.startedAt,
-      user: user ? `uid ${user.uid}` : "Maestro's own",
+      user,
       inFlight: sumInFlight(workers, instance.key),
     }));
+    return [...instances, ...reportRuns(controller, app, user)];
   });
+}
+
+/** One-off programs, from the moment in which they have a process. */
+function reportRuns(controller: Controller, { name: app }: App, user: string): InstanceReport[] {
+  const isolation = controller.runner.isolation.level;
+  return [...controller.runtime(app).runs].flatMap((oneOff) => {
+    const { program, instance, key, release, state, startedAt } = oneOff;
+    if (program === null) return [];
+    const { pid } = program;
+    const facts = { app, instance, key, release, state, port: null, pid, startedAt, user };
+    return [{ ...facts, isolation, memory: program.memory(), inFlight: { requests: 0, streams: 0 } }];
+  });
+}
+
+function reportConfinement({ runner }: Controller, { running }: Instance) {
+  const { level: isolation, memory } = runner.confinementOf(running);
+  return { isolation, memory };
 }
 
 function sumInFlight(workers: WorkerStatus[], key: string) {

@@ -1,5 +1,7 @@
+import { join } from "node:path";
 import type { App } from "../app/app.ts";
 import type { LaunchSpec } from "../app/instance.ts";
+import { limitsFor } from "../app/limits.ts";
 import type { Readiness, Release } from "../app/release.ts";
 import { MaestroError } from "../errors.ts";
 import type { Controller } from "./controller.ts";
@@ -86,20 +88,36 @@ function specify(
   lease: PortLease | null,
 ): Omit<LaunchSpec, "env"> {
   const file = `${id}.v${release.number}.${controller.stamps.next()}`;
-  const key = `${app.name}.${file}`;
+  return {
+    ...placeOf(controller, { app, release, id }, `${app.name}.${file}`),
+    start,
+    port: lease?.port ?? null,
+    output: controller.logs.outputOf(app.name, file),
+  };
+}
+
+/** Where a process of a release runs, as whom, and within which bounds: an instance or a one-off program. */
+export function placeOf(
+  controller: Controller,
+  { app, release, id }: StartRequest,
+  key: string,
+): Omit<LaunchSpec, "start" | "port" | "output" | "env"> {
   return {
     app: app.name,
     key,
     id,
     release: release.number,
     directory: controller.releases.directory(app.name, release.number),
-    start,
-    port: lease?.port ?? null,
     user: controller.runner.effectiveUser(app.user),
+    storage: release.plan.storage ? storageOf(controller, app.name) : null,
+    limits: limitsFor(app.limits, release.plan.limits),
     runDirectory: runDirectoryOf(controller, key),
-    output: controller.logs.outputOf(app.name, file),
   };
 }
+
+/** What an app keeps from one start to the next. It stays when the app is removed, unless its data goes too. */
+export const storageOf = (controller: Controller, app: string): string =>
+  join(controller.config.home, "apps", app, "storage");
 
 /** Waits until an instance is ready, and notes where. One that serves no traffic is so at once. */
 export async function untilReady(

@@ -24,9 +24,9 @@ export async function tidyReleases(controller: Controller, app: App): Promise<vo
 export async function sweepReleases(controller: Controller, app: App): Promise<void> {
   const { name, release, previousRelease, served } = app;
   try {
-    const used = [...controller.runtime(name).living].map((instance) => instance.release);
-    const kept = { current: release, previous: previousRelease, served, used };
-    await controller.releases.sweep(name, kept);
+    const { living, runs } = controller.runtime(name);
+    const inUse = [...living, ...runs].map((running) => running.release);
+    await controller.releases.sweep(name, { current: release, previous: previousRelease, served, inUse });
     await sweepConfigs(controller, app);
   } catch (error) {
     controller.log.warn({ app: name, error: (error as Error).message }, "release.sweep.failed");

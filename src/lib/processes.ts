@@ -46,6 +46,27 @@ export function listProcesses(): ProcessInfo[] {
     .filter((process) => process !== null);
 }
 
+/** The children of a process, oldest first; zombies excepted. */
+export function childrenOf(pid: number): ProcessInfo[] {
+  const children = readProc(`${pid}/task/${pid}/children`);
+  // A kernel without CONFIG_PROC_CHILDREN has no such file.
+  if (children === null)
+    return listProcesses()
+      .filter(({ parent }) => parent === pid)
+      .sort(byStart);
+  return children
+    .split(" ")
+    .filter((word) => word !== "")
+    .map((word) => readProcess(Number(word)))
+    .filter((process) => process !== null);
+}
+
+/** The pid of a process in its own pid namespace (pid_namespaces(7)); null when it is gone. */
+export function pidInside(pid: number): number | null {
+  const inside = /^NSpid:.*\s(\d+)$/m.exec(readProc(`${pid}/status`) ?? "")?.[1];
+  return inside === undefined ? null : Number(inside);
+}
+
 export function isAlive({ pid, startTime }: ProcessIdentity): boolean {
   return readProcess(pid)?.startTime === startTime;
 }

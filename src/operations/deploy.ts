@@ -36,14 +36,14 @@ export const restartOperation = operation({
       app,
       hostnames: hostname === undefined ? hostnames : [hostname, ...hostnames],
       wait,
-      by: describePrincipal(principal),
+      by: describe(principal),
       commit,
       onProgress,
     }),
 });
 
 /** Who asks, as the log and the history tell it. */
-export const describePrincipal = (principal: Principal) =>
+export const describe = (principal: Principal) =>
   principal.kind === "key" ? `key ${principal.name}` : `an admin (${principal.via})`;
 
 /** App name → hostname, as the clients of 2012 know it: apps that were given a hostname, each with its first. */
@@ -81,7 +81,7 @@ export const restartAppOperation = operation({
       app: name,
       hostnames: [],
       wait: false,
-      by: describePrincipal(principal),
+      by: describe(principal),
     });
     return applications(subject);
   },

@@ -2,6 +2,7 @@ import { constants } from "node:fs";
 import { access, stat, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
+import { dimensions, type Isolation, isAtLeast } from "../app/isolation.ts";
 import { DoctorCheck } from "../app/reports.ts";
 import { isSystemError } from "../errors.ts";
 import { operation } from "./operation.ts";
@@ -13,28 +14,34 @@ export const doctorOperation = operation({
   input: z.object({}),
   output: z.object({ checks: z.array(DoctorCheck) }),
   handle: async ({ controller }) => ({
-    checks: [...(await examine(controller.config.home)), ...isolationChecks(controller.runner.isolation)],
+    checks: [
+      ...(await examine(controller.config.home)),
+      ...isolationChecks(await controller.runner.tryIsolation()),
+    ],
   }),
 });
 
-/** What apps get of each dimension of isolation, as it was probed at the start. */
-function isolationChecks({
-  holds,
-  notes,
-}: {
-  holds: Record<string, boolean>;
-  notes: string[];
-}): DoctorCheck[] {
-  const missing = Object.keys(holds).filter((dimension) => !holds[dimension]);
-  const found = Object.keys(holds).filter((dimension) => holds[dimension]);
-  return [
-    {
-      name: "isolation of apps",
-      found: missing.length === 0,
-      detail: `own ${found.join(", ") || "nothing"}; shared: ${missing.join(", ") || "nothing"}`,
-      ...(notes.length > 0 ? { advice: notes.join(" ") } : {}),
-    },
-  ];
+/** What apps are kept from: tried by a program in the very sandbox of apps, and told by dimension. */
+function isolationChecks({ level, holds, attempts, notes, triedAt }: Isolation): DoctorCheck[] {
+  const best = isAtLeast(level, "full");
+  const summary = {
+    name: "isolation of apps",
+    found: best && triedAt !== null,
+    detail: triedAt === null ? `${level}, and it could not be tried what holds` : level,
+    ...(notes.length > 0 ? { advice: notes.join("; ") } : {}),
+  };
+  const byDimension = dimensions.map((dimension): DoctorCheck => {
+    const made = attempts.filter((attempt) => attempt.dimension === dimension);
+    const allowed = made.filter(({ refused }) => !refused).map(({ attempt }) => attempt);
+    const detail =
+      allowed.length > 0
+        ? `an app can ${allowed.join(", ")}`
+        : made.length > 0
+          ? `${made.length === 1 ? "1 attempt was" : `${made.length} attempts were`} refused`
+          : "not tried";
+    return { name: `  ${dimension}`, found: holds[dimension] === true, detail };
+  });
+  return [summary, ...byDimension];
 }
 
 type Program = { name: string; program: string; package: string; cost: string };
@@ -43,6 +50,7 @@ const programs: Program[] = [
   { name: "rsync", program: "rsync", package: "rsync", cost: "`maestro deploy` cannot send a directory" },
   { name: "setpriv", program: "setpriv", package: "util-linux", cost: "apps run as Maestro's own user" },
   { name: "setsid", program: "setsid", package: "util-linux", cost: "no app can be started" },
+  { name: "perl", program: "perl", package: "perl-base", cost: "`maestro run` cannot start programs" },
   { name: "git", program: "git", package: "git", cost: "apps cannot be deployed by git push" },
 ];
 

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { type Access, mayCall, type Principal } from "../app/principal.ts";
-import type { DeployProgress, LogLine, ReloadReport } from "../app/reports.ts";
+import type { DeployProgress, LogLine, ReloadReport, RunOutput, RunStarted } from "../app/reports.ts";
 import type { Controller } from "../control/controller.ts";
 import { MaestroError } from "../errors.ts";
 
@@ -9,8 +9,12 @@ export type Call = {
   principal: Principal;
   /** Aborted when the caller is gone. */
   signal: AbortSignal;
+  /** The same for all calls of one session, and for those of no other. */
+  session: object;
   onProgress?: ((progress: DeployProgress) => void) | undefined;
   onLine?: ((line: LogLine) => void) | undefined;
+  onStarted?: ((started: RunStarted) => void) | undefined;
+  onOutput?: ((output: RunOutput) => void) | undefined;
 };
 
 /** What operations act on: the controller, and what only the process as a whole can do. */

@@ -11,10 +11,18 @@ import {
 import { configOperation, configSetOperation, configUnsetOperation } from "./config.ts";
 import { incomingOperation, registerAppOperation, restartAppOperation, restartOperation } from "./deploy.ts";
 import { doctorOperation } from "./doctor.ts";
+import { limitsOperation } from "./limits.ts";
 import { logsOperation } from "./logs.ts";
 import type { Operation } from "./operation.ts";
 import { releasesOperation, rollbackOperation } from "./releases.ts";
 import { reloadOperation } from "./reload.ts";
+import {
+  runInputOperation,
+  runOperation,
+  runResizeOperation,
+  runSignalOperation,
+  runTakenOperation,
+} from "./run.ts";
 import { scaleOperation } from "./scale.ts";
 
 /** What Maestro can do. Every door opens onto this table. */
@@ -27,6 +35,7 @@ export const operations: ReadonlyMap<string, Operation> = new Map(
     appsOperation,
     psOperation,
     statusOperation,
+    limitsOperation,
     logsOperation,
     domainsOperation,
     domainsAddOperation,
@@ -37,6 +46,11 @@ export const operations: ReadonlyMap<string, Operation> = new Map(
     removeOperation,
     stopOperation,
     scaleOperation,
+    runOperation,
+    runInputOperation,
+    runTakenOperation,
+    runResizeOperation,
+    runSignalOperation,
     releasesOperation,
     rollbackOperation,
     reloadOperation,

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { Hostname } from "../app/app.ts";
+import { LimitsInput } from "../app/limits.ts";
 import type { ReleasePlan } from "../app/release.ts";
 import { readJsonFile } from "./source-file.ts";
 
@@ -42,7 +43,8 @@ const AppJson = z.object({
   maestro: z
     .object({
       hostnames: z.array(Hostname).default([]),
-      limits: z.unknown().optional(),
+      limits: LimitsInput.default({}),
+      storage: z.boolean().default(false),
       warm: z.boolean().optional(),
     })
     .optional(),
@@ -50,19 +52,34 @@ const AppJson = z.object({
 type AppJson = z.infer<typeof AppJson>;
 
 /** What app.json adds to the plan of a release. `healthPath`: null when it declares no health check of the web. */
-export type Declared = Pick<ReleasePlan, "env" | "formation" | "hostnames" | "notes" | "warm"> & {
+export type Declared = Pick<
+  ReleasePlan,
+  "env" | "formation" | "hostnames" | "storage" | "limits" | "notes" | "warm"
+> & {
   healthPath: string | null;
+};
+
+const nothing: Declared = {
+  env: {},
+  formation: {},
+  hostnames: [],
+  storage: false,
+  limits: {},
+  notes: [],
+  healthPath: null,
 };
 
 /** Throws `BAD_INPUT` for an app.json that does not parse. Without one, nothing is declared. */
 export async function readAppJson(directory: string): Promise<Declared> {
   const declared = await readJsonFile(directory, "app.json", { schema: AppJson, mostBytes });
-  if (declared === null) return { env: {}, formation: {}, hostnames: [], notes: [], healthPath: null };
+  if (declared === null) return nothing;
   return {
     env: valuesOf(declared.env),
     formation: quantitiesOf(declared.formation),
     hostnames: [...new Set(declared.maestro?.hostnames)],
     ...(declared.maestro?.warm === false ? { warm: false } : {}),
+    storage: declared.maestro?.storage ?? false,
+    limits: declared.maestro?.limits ?? {},
     notes: notesOn(declared),
     healthPath: declared.healthchecks["web"]?.find(decidesReadiness)?.path ?? null,
   };
@@ -85,7 +102,7 @@ function quantitiesOf(formation: AppJson["formation"]): Record<string, number> {
   return Object.fromEntries(quantities);
 }
 
-function notesOn({ env, healthchecks, cron, maestro }: AppJson): string[] {
+function notesOn({ env, healthchecks, cron }: AppJson): string[] {
   const notes = Object.entries(env).flatMap(([name, { value, required, generator }]) => {
     if (value !== undefined) return [];
     if (generator !== undefined)
@@ -99,6 +116,5 @@ function notesOn({ env, healthchecks, cron, maestro }: AppJson): string[] {
   );
   if (others.length > 0) notes.push(`app.json's other health checks are not run: ${others.join(", ")}`);
   if (cron.length > 0) notes.push("app.json's cron is not run yet");
-  if (maestro?.limits !== undefined) notes.push("app.json's maestro.limits is not acted on yet");
   return notes;
 }

@@ -40,14 +40,14 @@ export type ReleaseStore = {
   sweepPartials(): Promise<string[]>;
 };
 
-/** `served`: the numbers of the releases that have served, the latest last. */
+/** `served`: the numbers of the releases that have served, the latest last. `inUse`: those that stay in any case. */
 export type SweepRequest = {
   /** Null while none has served. */
   current: number | null;
   previous: number | null;
   served: readonly number[];
-  /** Those that are in use besides: of instances that have not ended. */
-  used?: readonly number[];
+  /** Those that are in use besides: of processes that have not ended. */
+  inUse?: readonly number[];
   now?: Date;
 };
 
@@ -68,13 +68,13 @@ export function createReleaseStore({ home, keep, keepDays }: ReleaseStoreOptions
 }
 
 async function sweep(places: Places, retention: Retention, request: SweepRequest): Promise<void> {
-  const { current, previous, served, used = [], now = new Date() } = request;
+  const { current, previous, served, inUse = [], now = new Date() } = request;
   const there = await releaseNumbers(places);
   // A registry that names what is not there was damaged: nobody knows what is still needed.
   if (current !== null && !there.includes(current)) return;
   const candidates = served.filter((number) => there.includes(number)).slice(-retention.keep);
   const young = await youngOf(places, candidates, now.getTime() - retention.keepDays * dayMs);
-  const kept = new Set<number | null>([...young, ...used, current, previous]);
+  const kept = new Set<number | null>([...young, ...inUse, current, previous]);
   for (const number of there) if (!kept.has(number)) await removeRelease(places, number);
 }
 

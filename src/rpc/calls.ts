@@ -6,11 +6,14 @@ import { isToken } from "./caller.ts";
 import { callOf2012, methodsOf2012 } from "./names-of-2012.ts";
 
 /** What an operation may tell its caller before it ends, as functions in the input. */
-const streams = ["onProgress", "onLine"] as const;
+const streams = ["onProgress", "onLine", "onStarted", "onOutput"] as const;
 type Streams = Partial<Record<(typeof streams)[number], (value: unknown) => void>>;
 
-/** What an operation gets besides its input. `signal` aborts when the caller's session ends. */
-export type CallContext = { principal: Principal; signal: AbortSignal } & Streams;
+/**
+ * What an operation gets besides its input. `signal` aborts when the caller's session ends. `session`: what was begun
+ * in a session belongs to it; no other can name it.
+ */
+export type CallContext = { principal: Principal; signal: AbortSignal; session: object } & Streams;
 
 /** The table of operations, as this door needs it. Checks the input and whether this principal may. */
 export type Dispatch = (operation: string, input: unknown, context: CallContext) => Promise<unknown>;
@@ -78,7 +81,7 @@ export class Calls {
     const { signal } = this.#session;
     this.#pending++;
     try {
-      const context = { ...this.#streamsOf(call), principal, signal };
+      const context = { ...this.#streamsOf(call), principal, signal, session: this.#session };
       const output = plain(await this.#rules.call(call.operation, call.input, context));
       call.reply?.(null, output);
     } catch (error) {

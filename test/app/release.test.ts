@@ -16,6 +16,8 @@ const release: Release = {
     env: {},
     formation: {},
     hostnames: [],
+    storage: false,
+    limits: {},
     notes: [],
   },
 };

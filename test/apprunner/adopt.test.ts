@@ -13,7 +13,7 @@ import { lineIn, Place } from "../support/apprunner.ts";
 async function launchByAnother(place: Place, spec: LaunchSpec): Promise<void> {
   const words = [
     join(import.meta.dirname, "controller.fixture.ts"),
-    JSON.stringify({ spec, runtime: place.runtime }),
+    JSON.stringify({ spec, home: place.home, level: place.host.sandbox.level }),
   ];
   const controller = spawn(process.execPath, words, { stdio: ["ignore", "pipe", "inherit"] });
   await once(controller.stdout, "data");
@@ -23,7 +23,7 @@ async function launchByAnother(place: Place, spec: LaunchSpec): Promise<void> {
 
 /** Adopts what must still be running. */
 async function adoptRunning(place: Place, spec: LaunchSpec): Promise<RunningInstance> {
-  const found = await adopt(spec.runDirectory);
+  const found = await adopt(spec.runDirectory, place.host.cgroups);
   if (found === null || "ended" in found) throw new Error("it is not running");
   return place.keep(found);
 }
@@ -52,7 +52,7 @@ describe("an instance whose controller was killed", () => {
     const instance = await adoptRunning(place, spec);
     process.kill(instance.pid, "SIGTERM");
     await instance.exited;
-    expect(await adopt(spec.runDirectory)).toMatchObject({
+    expect(await adopt(spec.runDirectory, place.host.cgroups)).toMatchObject({
       ended: { code: 7, signal: null },
       record: { key: spec.key },
     });
@@ -69,16 +69,16 @@ describe("a run directory", () => {
 
   it("that is not there, or empty, is nobody's", async () => {
     await using place = await Place.create();
-    expect(await adopt(join(place.home, "nobody"))).toBeNull();
+    expect(await adopt(join(place.home, "nobody"), place.host.cgroups)).toBeNull();
     await mkdir(join(place.home, "empty"));
-    expect(await adopt(join(place.home, "empty"))).toBeNull();
+    expect(await adopt(join(place.home, "empty"), place.host.cgroups)).toBeNull();
   });
 
   it.each(["", "{", "[]", '{"v":2}', "\0\0\0"])("whose record holds %j is nobody's", async (text) => {
     await using place = await Place.create();
     const directory = await running(place);
     await writeFile(join(directory, "instance.json"), text);
-    expect(await adopt(directory)).toBeNull();
+    expect(await adopt(directory, place.host.cgroups)).toBeNull();
   });
 
   it.each(["", "12", "1 1\n", "0 5\n", "-1 5\n", "x y\n", "99999999 5\n"])(
@@ -88,7 +88,9 @@ describe("a run directory", () => {
       const directory = await running(place);
       await writeFile(join(directory, "process"), text);
       await rm(join(directory, "alive"));
-      expect(await adopt(directory)).toMatchObject({ ended: { code: null, signal: null } });
+      expect(await adopt(directory, place.host.cgroups)).toMatchObject({
+        ended: { code: null, signal: null },
+      });
     },
   );
 
@@ -98,7 +100,7 @@ describe("a run directory", () => {
     const path = join(directory, "instance.json");
     const record = JSON.parse(await readFile(path, "utf8"));
     await writeFile(path, JSON.stringify({ ...record, bootId: "another" }));
-    expect(await adopt(directory)).toMatchObject({ ended: { code: null, signal: null } });
+    expect(await adopt(directory, place.host.cgroups)).toMatchObject({ ended: { code: null, signal: null } });
   });
 
   it("that names a process of another start time does not make that process ours", async () => {
@@ -106,7 +108,7 @@ describe("a run directory", () => {
     const directory = await running(place);
     await writeFile(join(directory, "process"), `${process.pid} 1\n`);
     await rm(join(directory, "alive"));
-    expect(await adopt(directory)).toMatchObject({ ended: { code: null, signal: null } });
+    expect(await adopt(directory, place.host.cgroups)).toMatchObject({ ended: { code: null, signal: null } });
   });
 
   it("with a file in place of the FIFO still tells when the process ends", async () => {
@@ -114,7 +116,7 @@ describe("a run directory", () => {
     const directory = await running(place);
     await rm(join(directory, "alive"));
     await writeFile(join(directory, "alive"), "edited");
-    const found = await adopt(directory);
+    const found = await adopt(directory, place.host.cgroups);
     if (found === null || "ended" in found) throw new Error("it is not running");
     process.kill(found.pid, "SIGKILL");
     expect(await found.exited).toMatchObject({ code: null });

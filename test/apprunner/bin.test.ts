@@ -1,6 +1,6 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, cp, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { chmod, cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
@@ -15,18 +15,36 @@ const apprunner = join(bin, "apprunner");
 let directory: string;
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), "bin-test-"));
+  await chmod(directory, 0o755);
 });
 afterAll(() => rm(directory, { recursive: true }));
 
 describe("apprunner", () => {
-  it("runs an app in the foreground: with the pid that it has, and ending as the app ends", async () => {
+  /** Has it run `processes`, whose handlers show that the signals reach the app itself. */
+  async function runInForeground(words: string[], app = "finishes.js") {
     using lease = await new PortAllocator().lease();
-    const words = ["--name", "old", "--port", String(lease.port), join(fixtures, "processes")];
-    const child = spawn(apprunner, words, { stdio: ["ignore", "pipe", "inherit"] });
-    const [line] = await once(child.stdout, "data");
-    expect(String(line)).toBe(`old on ${lease.port}\n`);
+    const source = await mkdtemp(join(directory, "app-"));
+    await cp(join(fixtures, "processes", app), join(source, "app.js"));
+    await chmod(source, 0o755);
+    const env = { ...process.env, MAESTRO_HOME: join(directory, "home") };
+    const all = ["--name", "old", "--port", String(lease.port), ...words, source];
+    const child = spawn(apprunner, all, { env, stdio: ["ignore", "pipe", "inherit"] });
+    const [line] = await once(child.stdout.setEncoding("utf8"), "data");
+    expect(line).toBe("up\n");
+    return child;
+  }
+
+  it("runs an app in the foreground, and ends as the app ends", async () => {
+    const child = await runInForeground([]);
     child.kill("SIGTERM");
-    expect(await once(child, "exit")).toEqual([null, "SIGTERM"]);
+    expect(await once(child, "exit")).toEqual([7, null]);
+  });
+
+  it("becomes the app where there is no sandbox between", async () => {
+    const child = await runInForeground(["--isolation", "process"]);
+    expect(await readFile(`/proc/${child.pid}/cmdline`, "utf8")).toMatch(/node\0app\.js\0$/);
+    child.kill("SIGTERM");
+    expect(await once(child, "exit")).toEqual([7, null]);
   });
 
   it("explains itself", async () => {
@@ -38,6 +56,8 @@ describe("apprunner", () => {
     [["--name", "Not A Name", "--port", "3000", "."], "--name is missing, or not an app name"],
     [["--name", "a", "--port", "0", "."], "--port is missing, or not a number"],
     [["--name", "a", "--port", "3000"], "name one directory"],
+    [["--name", "a", "--port", "3000", "--user", "root", "."], "--user is not the number of a user"],
+    [["--name", "a", "--port", "3000", "--isolation", "total", "."], "--isolation is not one of process"],
     [["--nmae", "a"], "Unknown option '--nmae'"],
   ])("answers the words %j with a sentence and exit code 2", async (words, sentence) => {
     await expect(run(apprunner, words)).rejects.toMatchObject({

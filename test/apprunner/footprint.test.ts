@@ -2,7 +2,6 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { Start } from "../../src/app/release.ts";
 import { untilReady } from "../../src/apprunner/ready.ts";
-import { staticServer } from "../../src/apprunner/static-runtime.ts";
 import { fixtures, Place, question } from "../support/apprunner.ts";
 import { footprintOf } from "../support/memory.ts";
 
@@ -17,7 +16,7 @@ describe("what stays resident beside an instance", () => {
     it(`takes at most 5 MB, and 1 MB of its own, for ${what}`, async () => {
       await using place = await Place.create();
       const spec = await place.spec({ start, directory: join(fixtures, fixture) });
-      const { pid, ...instance } = await place.launch(spec, { staticServer });
+      const { pid, ...instance } = await place.launch(spec);
       await untilReady(question(spec, { pid, ...instance }));
       const { beside, programs, commands } = footprintOf({ pid, runDirectory: spec.runDirectory });
       // Who is measured: the shim at least, and somebody else is the app.

@@ -89,7 +89,7 @@ describe("an instance", () => {
   it("refuses a variable that no shell could hand on", async () => {
     await using place = await Place.create();
     const spec = await place.spec({ env: { "not a name": "x" } });
-    await expect(launch(spec, place.runtime)).rejects.toMatchObject({
+    await expect(launch(spec, place.host)).rejects.toMatchObject({
       code: "BAD_INPUT",
       details: { name: "not a name" },
     });
@@ -174,7 +174,7 @@ describe("an instance that cannot be started", () => {
   it("is an error when its directory is gone", async () => {
     await using place = await Place.create();
     const spec = await place.spec({ directory: join(place.home, "gone") });
-    await expect(launch(spec, place.runtime)).rejects.toMatchObject({ code: "NOTHING_TO_RUN" });
+    await expect(launch(spec, place.host)).rejects.toMatchObject({ code: "NOTHING_TO_RUN" });
   });
 
   it("ends as under a shell when its program is missing, and says so in its output", async () => {

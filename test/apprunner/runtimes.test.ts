@@ -5,8 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { canReach, probeIsolation } from "../../src/apprunner/isolation.ts";
+import { openHost } from "../../src/apprunner/host.ts";
 import { installNode } from "../../src/apprunner/node-runtime.ts";
+import { canReach } from "../../src/apprunner/reach.ts";
 import { untilReady } from "../../src/apprunner/ready.ts";
 import { installStaticServer } from "../../src/apprunner/static-runtime.ts";
 import { stop } from "../../src/apprunner/stop.ts";
@@ -40,10 +41,9 @@ function get(port: number, path: string, headers: Record<string, string> = {}): 
 describe("the server for static files", () => {
   /** Serves the fixture, from an installed copy and as a user of its own where we may. */
   async function serve(place: Place) {
-    const staticServer = await installStaticServer(directory);
     const site = join(fixtures, "static-site");
     const spec = await place.spec({ start: { kind: "static" }, directory: site, user: someUser });
-    const instance = await place.launch(spec, { staticServer, node: await installNode(directory) });
+    const instance = await place.launch(spec);
     const { port } = await untilReady(question(spec, instance));
     return { port, instance, spec };
   }
@@ -114,16 +114,8 @@ describe("Node for apps", () => {
   });
 });
 
-describe("what is said of isolation", () => {
-  it("counts only what was established", () => {
-    const { level, holds, notes } = probeIsolation({ home: directory });
-    expect(level).toBe(isRoot ? "process" : "none");
-    expect(holds["user"]).toBe(isRoot);
-    expect(Object.entries(holds).filter(([name, value]) => value && name !== "user")).toEqual([]);
-    expect(notes.length).toBeGreaterThan(0);
-  });
-
-  it("knows whether a user can reach a path", async () => {
+describe("whether a user can reach a path", () => {
+  it("depends on every directory above it, and on links on the way", async () => {
     const user = { uid: 29_991, gid: 29_991 };
     expect(canReach(user, directory)).toBe(true);
     expect(canReach(user, join(directory, "not/there/yet"))).toBe(true);
@@ -135,10 +127,11 @@ describe("what is said of isolation", () => {
     expect(canReach(user, join(inner, "app"))).toBe(true);
   });
 
-  it.runIf(isRoot)("does not promise a user of its own to apps below a closed directory", async () => {
-    const closed = await mkdtemp(join(directory, "closed-"));
-    const { level, notes } = probeIsolation({ home: join(closed, "maestro") });
-    expect(level).toBe("none");
-    expect(notes[0]).toContain("apps run as Maestro's own user");
+  it.runIf(isRoot)("decides whether apps get users of their own where they share the files", async () => {
+    const home = join(await mkdtemp(join(directory, "closed-")), "maestro");
+    const { ownUsers, obstacles } = await openHost({ home, atMost: "process" });
+    expect(ownUsers).toBe(false);
+    expect(obstacles.join()).toContain("apps run as Maestro's own user");
+    expect((await openHost({ home })).ownUsers).toBe(true);
   });
 });

@@ -1,15 +1,20 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { readlinkSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { signalGroup, signalProcess } from "../../src/apprunner/kill.ts";
+import { poll } from "../../src/apprunner/poll.ts";
 import { untilReady } from "../../src/apprunner/ready.ts";
 import { stop } from "../../src/apprunner/stop.ts";
-import { readProcess } from "../../src/lib/processes.ts";
+import { listProcesses, readProcess } from "../../src/lib/processes.ts";
 import { isRoot, isThere, lineIn, Place, question, someUser, textOf } from "../support/apprunner.ts";
 
+/** In namespaces the kernel ends what an instance leaves behind; elsewhere it has to be found. */
+const namespaces = isRoot ? "full" : "userns";
+const levels = [["process"], [namespaces]] as const;
 const minute = { graceMs: 60_000 };
 
-describe("stopping an instance", () => {
+describe.each(levels)("stopping an instance at the level %s", (level) => {
   it.each([
     ["started by Node", { kind: "node", file: "finishes.js" }],
     ["behind a shell", { kind: "line", line: "node finishes.js" }],
@@ -20,7 +25,7 @@ describe("stopping an instance", () => {
   ] as const)(
     "lets the handler of an app %s run to its end, and keeps its exit code",
     async (_how, start) => {
-      await using place = await Place.create();
+      await using place = await Place.create(level);
       const spec = await place.spec({ start });
       const instance = await place.launch(spec);
       await lineIn(spec.output.stdout, /^up$/);
@@ -29,17 +34,8 @@ describe("stopping an instance", () => {
     },
   );
 
-  it("gives the rest of a group its time when the main process does not wait for it", async () => {
-    await using place = await Place.create();
-    const spec = await place.spec({ start: { kind: "line", line: "node finishes.js & wait" } });
-    const instance = await place.launch(spec);
-    await lineIn(spec.output.stdout, /^up$/);
-    await stop(instance, minute);
-    expect(await textOf(spec.output.stdout)).toBe("up\nclosing\nclosed\n");
-  });
-
   it("kills an app that does not heed it", async () => {
-    await using place = await Place.create();
+    await using place = await Place.create(level);
     const spec = await place.spec({ start: { kind: "node", file: "stubborn.js" } });
     const instance = await place.launch(spec);
     await lineIn(spec.output.stdout, /^up$/);
@@ -48,7 +44,7 @@ describe("stopping an instance", () => {
   });
 
   it("does not wait for the end of the grace when its signal aborts", async () => {
-    await using place = await Place.create();
+    await using place = await Place.create(level);
     const spec = await place.spec({ start: { kind: "node", file: "stubborn.js" } });
     const instance = await place.launch(spec);
     await lineIn(spec.output.stdout, /^up$/);
@@ -57,6 +53,34 @@ describe("stopping an instance", () => {
     await lineIn(spec.output.stdout, /^no$/);
     hurry.abort();
     expect(await stopped).toEqual({ code: null, signal: "SIGKILL" });
+  });
+
+  it("leaves another instance of the same app alone", async () => {
+    await using place = await Place.create(level);
+    const [one, other] = [await place.spec(), await place.spec()];
+    const [first, second] = [await place.launch(one), await place.launch(other)];
+    await untilReady(question(other, second));
+    await stop(first, minute);
+    expect(isThere(second.pid)).toBe(true);
+  });
+
+  it("can be done twice, and of an app that has ended", async () => {
+    await using place = await Place.create(level);
+    const instance = await place.launch(await place.spec({ start: { kind: "line", line: "exit 3" } }));
+    await instance.exited;
+    expect(await stop(instance, minute)).toEqual({ code: 3, signal: null });
+    expect(await stop(instance, minute)).toEqual({ code: 3, signal: null });
+  });
+});
+
+describe("stopping an instance that shares the machine's processes", () => {
+  it("gives the rest of a group its time when the main process does not wait for it", async () => {
+    await using place = await Place.create();
+    const spec = await place.spec({ start: { kind: "line", line: "node finishes.js & wait" } });
+    const instance = await place.launch(spec);
+    await lineIn(spec.output.stdout, /^up$/);
+    await stop(instance, minute);
+    expect(await textOf(spec.output.stdout)).toBe("up\nclosing\nclosed\n");
   });
 
   it.each([["lives"], ["has ended by itself"]])("ends the orphans of an app that %s", async (how) => {
@@ -75,15 +99,6 @@ describe("stopping an instance", () => {
     else process.kill(child ?? Number.NaN, "SIGKILL");
   });
 
-  it("leaves another instance of the same app alone", async () => {
-    await using place = await Place.create();
-    const [one, other] = [await place.spec(), await place.spec()];
-    const [first, second] = [await place.launch(one), await place.launch(other)];
-    await untilReady(question(other, second));
-    await stop(first, minute);
-    expect(isThere(second.pid)).toBe(true);
-  });
-
   it.runIf(isRoot)("ends everything of the app's user when asked to", async () => {
     await using place = await Place.create();
     const spec = await place.spec({
@@ -97,13 +112,42 @@ describe("stopping an instance", () => {
     await stop(instance, { graceMs: 0, uid: someUser?.uid ?? 0 });
     expect(pids.filter(isThere)).toEqual([]);
   });
+});
 
-  it("can be done twice, and of an app that has ended", async () => {
-    await using place = await Place.create();
-    const instance = await place.launch(await place.spec({ start: { kind: "line", line: "exit 3" } }));
-    await instance.exited;
-    expect(await stop(instance, minute)).toEqual({ code: 3, signal: null });
-    expect(await stop(instance, minute)).toEqual({ code: 3, signal: null });
+describe("stopping an instance that has a pid namespace of its own", () => {
+  /** Who on this machine is in the same pid namespace as a process. */
+  function inNamespaceOf(pid: number): number[] {
+    const namespace = readlinkSync(`/proc/${pid}/ns/pid`);
+    const shares = (other: number) => {
+      try {
+        return readlinkSync(`/proc/${other}/ns/pid`) === namespace;
+      } catch {
+        return false; // gone meanwhile
+      }
+    };
+    return listProcesses().flatMap((process) => (shares(process.pid) ? [process.pid] : []));
+  }
+
+  it("ends every orphan, however it hid: left its session, its log, its environment and its parent", async () => {
+    await using place = await Place.create(namespaces);
+    const spec = await place.spec({ start: { kind: "node", file: "leaves-orphans.js" } });
+    const instance = await place.launch(spec);
+    await lineIn(spec.output.stdout, /^\d+ \d+ \d+$/);
+    const all = inNamespaceOf(instance.pid);
+    expect(all.length).toBeGreaterThanOrEqual(5); // the first one, the app, and three that it left
+    await stop(instance, { graceMs: 0 });
+    expect(all.filter(isThere)).toEqual([]);
+  });
+
+  it("has nothing left to end when the app itself has ended", async () => {
+    await using place = await Place.create(namespaces);
+    const spec = await place.spec({ start: { kind: "node", file: "leaves-orphans.js" } });
+    const instance = await place.launch(spec);
+    await lineIn(spec.output.stdout, /^\d+ \d+ \d+$/);
+    const all = inNamespaceOf(instance.pid);
+    signalProcess(instance, "SIGKILL");
+    expect(await instance.exited).toEqual({ code: null, signal: "SIGKILL" });
+    await poll(() => (all.some(isThere) ? null : true), { first: 2, most: 20 });
   });
 });
 

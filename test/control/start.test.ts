@@ -17,7 +17,16 @@ import { AppLogs } from "../../src/logs/app-logs.ts";
 
 /** The declared port of Apprunner: what each launch does is said in advance, and what was asked for is noted. */
 class ScriptedRunner implements Runner {
-  readonly isolation: Runner["isolation"] = { level: "none", holds: {}, notes: [] };
+  readonly isolation: Runner["isolation"] = {
+    level: "process",
+    holds: {},
+    notes: [],
+    attempts: [],
+    triedAt: null,
+  };
+  async tryIsolation() {
+    return this.isolation;
+  }
   readonly launched: LaunchSpec[] = [];
   readonly stopped: string[] = [];
   readonly released: number[] = [];
@@ -38,6 +47,10 @@ class ScriptedRunner implements Runner {
     return { key: spec.key, pid: 4_000_000 + this.launched.length, startTime: "1", exited: promise };
   }
 
+  async startProgram(): Promise<never> {
+    throw new Error("no program is started here");
+  }
+
   async untilReady({ port }: { port: number }) {
     const failure = this.#script.shift();
     if (failure) throw failure;
@@ -49,6 +62,15 @@ class ScriptedRunner implements Runner {
     this.#ends.get(key)?.({ code: 1, signal: null });
     return exited;
   }
+
+  limit() {}
+  readonly unlimited = [];
+  confinementOf() {
+    return { level: "process" as const, memory: { now: null, limit: null } };
+  }
+  async sweep() {}
+  nameHosts() {}
+  async close() {}
 
   async leasePort() {
     const port = this.#nextPort++;
@@ -81,6 +103,8 @@ const release: Release = {
     env: {},
     formation: {},
     hostnames: [],
+    storage: false,
+    limits: {},
     notes: [],
   },
 };

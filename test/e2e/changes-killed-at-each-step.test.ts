@@ -3,9 +3,9 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { App } from "../../src/app/app.ts";
-import { isStopped } from "../../src/lib/processes.ts";
 import { fetchFrom } from "../support/load.ts";
 import { fixture, repository, TestMaestro } from "../support/maestro.ts";
+import { standsStill } from "../support/standing.ts";
 
 const preload = pathToFileURL(join(repository, "test/support/kill-at.ts")).href;
 const killAt = (point: string) => ({ NODE_OPTIONS: `--import=${preload}`, KILL_AT: point });
@@ -53,7 +53,7 @@ async function expectWhole(): Promise<void> {
   expect(await served()).toMatchObject({ MAESTRO_RELEASE: `v${release}` });
 
   const frozen = await instances("frozen");
-  expect(frozen.map(({ pid }) => isStopped(pid))).toEqual(frozen.map(() => true));
+  expect(frozen.map(({ pid }) => standsStill(pid))).toEqual(frozen.map(() => true));
   const all = [...serving, ...frozen].map(({ key }) => key).sort();
   expect((await readdir(join(maestro.home, "run/instances"))).sort()).toEqual(all);
 

@@ -23,7 +23,7 @@ describe("an instance that dies", () => {
     const { instances } = await maestro.deploy("phoenix", fixture("traffic"));
     const first = instances[0] ?? expect.fail("no instance");
     // All of it at once: what is under way when a process dies is lost with it, and not what is asked here.
-    process.kill(-first.pid, "SIGKILL");
+    process.kill(-(readProcess(first.pid)?.group ?? Number.NaN), "SIGKILL");
     await maestro.until("instance.ended", (entry) => entry["app"] === "phoenix");
     const answer = await fetchFrom(maestro.httpPort, "phoenix.test");
     expect(answer.status).toBe(200);

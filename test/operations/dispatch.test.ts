@@ -3,7 +3,11 @@ import { z } from "zod";
 import { type Call, dispatch, operation, type Subject } from "../../src/operations/operation.ts";
 import { operations } from "../../src/operations/table.ts";
 
-const admin: Call = { principal: { kind: "admin", via: "unix" }, signal: new AbortController().signal };
+const admin: Call = {
+  principal: { kind: "admin", via: "unix" },
+  signal: new AbortController().signal,
+  session: {},
+};
 const alice: Call = { ...admin, principal: { kind: "key", name: "alice", apps: ["blog"] } };
 // The operations under test do not look at what they act on.
 const nothing = {} as Subject;

@@ -57,20 +57,27 @@ test("hostnames are normalized and each is taken once", async () => {
   expect(hostnames).toEqual(["shop.example", "*.x.org"]);
 });
 
-test("cron and limits are noted, and fields that are not known ignored", async () => {
-  const { notes } = await detectWith({
+test("limits and storage are read, cron is noted, and fields that are not known are ignored", async () => {
+  const { notes, limits, storage } = await detectWith({
     name: "x",
     addons: ["redis"],
     cron: [{ command: "a", schedule: "@daily" }],
-    maestro: { limits: { memory: "1G" }, future: true },
+    maestro: { limits: { memory: "1G", cpu: "50%" }, storage: true, future: true },
   });
-  expect(notes).toEqual(["app.json's cron is not run yet", "app.json's maestro.limits is not acted on yet"]);
+  expect(notes).toEqual(["app.json's cron is not run yet"]);
+  expect(limits).toEqual({ memory: 1024 ** 3, cpu: 50 });
+  expect(storage).toBe(true);
 });
 
 test.each([
   ["is not JSON", "{,}", /app\.json is not JSON/],
   ["has an impossible variable name", { env: { "A B": "x" } }, /A B/],
   ["has a wrong hostname", { maestro: { hostnames: ["no host"] } }, /not a DNS hostname/],
+  [
+    "has a limit that is none",
+    { maestro: { limits: { memory: "lots" } } },
+    /"lots" is not an amount of memory/,
+  ],
   ["has a negative quantity", { formation: { web: -1 } }, /formation\.web/],
   ["has a health path without a slash", { healthchecks: { web: [{ path: "up" }] } }, /healthchecks/],
 ])("an app.json that %s is refused", async (_, appJson, message) => {

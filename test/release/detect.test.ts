@@ -72,6 +72,8 @@ describe("what is started is the first of", () => {
       env: {},
       formation: {},
       hostnames: [],
+      storage: false,
+      limits: {},
       notes: [],
     });
   });

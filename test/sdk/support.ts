@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { onTestFinished } from "vitest";
 import type { Parts } from "../../sdk/cli/command-line.ts";
 import { main } from "../../sdk/cli/main.ts";
+import type { Console } from "../../sdk/cli/terminal.ts";
 import type { CallOptions, OperationName, Operations, Session } from "../../sdk/operations.ts";
 import type { InstallOptions, InstallReport } from "../../src/app/installation.ts";
 import type { DoctorCheck } from "../../src/app/reports.ts";
@@ -58,6 +59,17 @@ export type RunOptions = {
   onReady?: (interrupt: () => void) => void;
 };
 
+/** No terminal, and nothing to read. */
+export const noConsole: Console = {
+  isTerminal: false,
+  size: { columns: 80, rows: 24 },
+  async *input() {},
+  write: async () => {},
+  raw: () => () => {},
+  onResize: () => () => {},
+  onSignal: () => () => {},
+};
+
 /** One call of the command line, against a fake server and a terminal that only remembers. */
 export async function runCli(
   argv: string[],
@@ -79,6 +91,7 @@ export async function runCli(
   const parts: Parts = {
     version: "9.8.7",
     terminal: {
+      console: noConsole,
       env: options.env ?? {},
       stdout: output("stdout"),
       stderr: output("stderr"),

@@ -1,13 +1,16 @@
 import { randomBytes } from "node:crypto";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { chmod, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import type { AppUser } from "../../src/app/app.ts";
 import type { LaunchSpec, ReadyQuestion, RunningInstance } from "../../src/app/instance.ts";
-import type { Runtime } from "../../src/apprunner/chain.ts";
+import type { IsolationLevel } from "../../src/app/isolation.ts";
+import { noLimits } from "../../src/app/limits.ts";
+import { type Host, openHost } from "../../src/apprunner/host.ts";
 import { launch } from "../../src/apprunner/launch.ts";
 import { PortAllocator } from "../../src/apprunner/ports.ts";
 import type { KnownInstance } from "../../src/apprunner/run-files.ts";
+import type { Runtime } from "../../src/apprunner/runtime.ts";
 import { stop } from "../../src/apprunner/stop.ts";
 import { readProcess } from "../../src/lib/processes.ts";
 import { follow } from "../../src/logs/follow.ts";
@@ -22,22 +25,31 @@ const ports = new PortAllocator();
 /** A place for instances that ends them all, and forgets them, when it is disposed of. */
 export class Place implements AsyncDisposable {
   readonly home: string;
-  readonly runtime: Runtime = { node: process.execPath, staticServer: "/nonexistent" };
+  readonly host: Host;
   readonly #instances: RunningInstance[] = [];
 
-  private constructor(home: string) {
+  private constructor(home: string, host: Host) {
     this.home = home;
+    this.host = host;
   }
 
-  static async create(): Promise<Place> {
-    return new Place(await mkdtemp(join(tmpdir(), "apprunner-test-")));
+  /** Its instances are confined as far as `level` says; it is an error where the machine cannot do that. */
+  static async create(level: IsolationLevel = "process"): Promise<Place> {
+    const home = await mkdtemp(join(tmpdir(), "apprunner-test-"));
+    await chmod(home, 0o711); // the apps' own users pass through it
+    const host = await openHost({ home, atMost: level });
+    if (host.sandbox.level !== level) throw new Error(host.obstacles.join("; "));
+    return new Place(home, host);
   }
 
   /** What starts the fixture `processes`, on a port of its own; `changes` say what is different. */
   async spec(changes: Partial<LaunchSpec> = {}): Promise<LaunchSpec> {
     const { port } = await ports.lease();
     const key = `hello.web.1.v3.${randomBytes(4).toString("hex")}`;
-    const output = { stdout: join(this.home, `${key}.out.log`), stderr: join(this.home, `${key}.err.log`) };
+    const output = {
+      stdout: join(this.home, "logs", `${key}.out.log`),
+      stderr: join(this.home, "logs", `${key}.err.log`),
+    };
     return {
       app: "hello",
       key,
@@ -48,14 +60,16 @@ export class Place implements AsyncDisposable {
       port,
       env: {},
       user: null,
-      runDirectory: join(this.home, key),
+      storage: null,
+      limits: noLimits,
+      runDirectory: join(this.home, "run", key),
       output,
       ...changes,
     };
   }
 
   async launch(spec: LaunchSpec, runtime: Partial<Runtime> = {}): Promise<KnownInstance> {
-    return this.keep(await launch(spec, { ...this.runtime, ...runtime }));
+    return this.keep(await launch(spec, { ...this.host, runtime: { ...this.host.runtime, ...runtime } }));
   }
 
   /** Has an instance ended with this place. */
@@ -66,6 +80,7 @@ export class Place implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#instances.map((instance) => stop(instance, { graceMs: 0 })));
+    this.host.cgroups?.remove();
     await rm(this.home, { recursive: true, force: true });
   }
 }

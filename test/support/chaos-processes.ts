@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
-import { listProcesses } from "../../src/lib/processes.ts";
+import { listProcesses, readProcess } from "../../src/lib/processes.ts";
 
 /* What the kernel says of processes and connections. All of it synchronous: nothing else of this process runs between
    two looks, so that what was seen still holds for what is done next. */
@@ -21,7 +21,7 @@ function stateOf(pid: number): string | null {
  * then, what is sent there would still be inside.
  */
 export function killGroup(pid: number, port: number): void {
-  process.kill(-pid, "SIGKILL");
+  process.kill(-(readProcess(pid)?.group ?? pid), "SIGKILL");
   while (sockets().some(({ local, state }) => local === port && state === listening));
 }
 

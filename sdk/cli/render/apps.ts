@@ -1,4 +1,5 @@
 import { describeExit } from "../../../src/app/instance.ts";
+import { formatBytes } from "../../../src/app/limits.ts";
 import type { AppReport, InstanceReport } from "../../../src/app/reports.ts";
 import { harmless, paint, type Screen, type Tone } from "./screen.ts";
 import { table } from "./table.ts";
@@ -55,6 +56,7 @@ const instanceTones: Record<InstanceReport["state"], Tone> = {
   frozen: "dim",
   stopping: "warn",
   stopped: "dim",
+  running: "good",
 };
 
 /** The instances that run, those included that only finish what they had begun. */
@@ -69,10 +71,20 @@ export function renderInstances(instances: readonly InstanceReport[], screen: Sc
     instance.port === null ? "-" : String(instance.port),
     ago(instance.startedAt, screen.now),
     inFlight(instance.inFlight),
+    usedMemory(instance.memory),
+    instance.isolation,
     instance.user,
   ]);
-  const heading = ["APP", "INSTANCE", "RELEASE", "STATE", "PID", "PORT", "STARTED", "UNDER WAY", "USER"];
+  const heading = [
+    ...["APP", "INSTANCE", "RELEASE", "STATE", "PID", "PORT", "STARTED", "UNDER WAY"],
+    ...["MEMORY", "ISOLATION", "USER"],
+  ];
   return table(screen, heading, rows);
+}
+
+function usedMemory({ now, limit }: InstanceReport["memory"]): string {
+  const used = now === null ? "-" : formatBytes(now);
+  return limit === null ? used : `${used} of ${formatBytes(limit)}`;
 }
 
 function inFlight({ requests, streams }: InstanceReport["inFlight"]): string {

@@ -20,7 +20,9 @@ export function renderStatus(status: StatusReport, screen: Screen): string {
   return [main + notes, renderWorkers(status.workers, screen), renderApps(status.apps, screen)].join("\n");
 }
 
-function describeIsolation({ level, holds }: StatusReport["isolation"]): string {
+function describeIsolation({ level, holds, triedAt }: StatusReport["isolation"]): string {
+  if (triedAt === null)
+    return `${level}; what it holds is tried when an app has started, or by \`maestro doctor\``;
   const names = (wanted: boolean) =>
     Object.entries(holds).flatMap(([name, holdsHere]) => (holdsHere === wanted ? [name] : []));
   const missing = names(false);

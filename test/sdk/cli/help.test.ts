@@ -4,12 +4,13 @@ import packageJson from "../../../package.json" with { type: "json" };
 import type { Parts } from "../../../sdk/cli/command-line.ts";
 import { buildProgram } from "../../../sdk/cli/program.ts";
 import { ownVersion } from "../../../src/lib/own-version.ts";
-import { FakeServer, runCli } from "../support.ts";
+import { FakeServer, noConsole, runCli } from "../support.ts";
 
 const silent = { isTTY: false, columns: 100, write: () => {} };
 const parts: Parts = {
   version: "0",
   terminal: {
+    console: noConsole,
     env: {},
     stdout: silent,
     stderr: silent,

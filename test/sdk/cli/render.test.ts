@@ -39,6 +39,8 @@ const instance: InstanceReport = {
   pid: 4242,
   startedAt: "2026-11-20T11:57:00Z",
   user: "uid 20001",
+  isolation: "full",
+  memory: { now: 45 * 1024 ** 2, limit: 256 * 1024 ** 2 },
   inFlight: { requests: 1, streams: 2 },
 };
 
@@ -75,9 +77,9 @@ describe("instances", () => {
       renderInstances([instance, { ...instance, port: null, inFlight: { requests: 0, streams: 0 } }], plain),
     ).toBe(
       [
-        "APP   INSTANCE  RELEASE  STATE     PID   PORT   STARTED    UNDER WAY             USER",
-        "shop  web.1     v12      draining  4242  20001  3 min ago  1 request, 2 streams  uid 20001",
-        "shop  web.1     v12      draining  4242  -      3 min ago  -                     uid 20001",
+        "APP   INSTANCE  RELEASE  STATE     PID   PORT   STARTED    UNDER WAY             MEMORY       ISOLATION  USER",
+        "shop  web.1     v12      draining  4242  20001  3 min ago  1 request, 2 streams  45M of 256M  full       uid 20001",
+        "shop  web.1     v12      draining  4242  -      3 min ago  -                     45M of 256M  full       uid 20001",
         "",
       ].join("\n"),
     );
@@ -102,6 +104,8 @@ describe("status", () => {
       level: "process",
       holds: { user: true, files: false, network: false },
       notes: ["no sandbox yet"],
+      attempts: [],
+      triedAt: "2026-11-20T10:00:01Z",
     },
     apps: [shop],
   };

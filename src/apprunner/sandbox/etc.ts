@@ -1,0 +1,106 @@
+import {
+  chmodSync,
+  closeSync,
+  copyFileSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+
+/**
+ * What apps see of the machine's /etc: enough for programs to resolve names, verify certificates, tell the time and
+ * find their libraries. Everything else of it is none of their business.
+ */
+const shown = ["alternatives", "ca-certificates", "fonts", "ld.so.cache", "resolv.conf", "ssl"] as const;
+/** These change with the machine's packages at most: a copy does, and costs no mount. */
+const copied = [
+  "gai.conf",
+  "host.conf",
+  "locale.alias",
+  "localtime",
+  "magic",
+  "mime.types",
+  "os-release",
+  "protocols",
+  "services",
+  "timezone",
+] as const;
+
+/** What is bound at /etc, and with what is bound over it: pairs of the machine's path and the sandbox's. */
+export type Etc = { directory: string; over: readonly (readonly [from: string, to: string])[] };
+
+/**
+ * Lays out a directory that stands in for /etc. Where apps already see it, an earlier controller's, each file is
+ * replaced as a whole. Users are named by nobody: a name would tell one app of another.
+ */
+export function layOutEtc(directory: string): Etc {
+  mkdirSync(directory, { recursive: true, mode: 0o755 });
+  for (const [name, text] of Object.entries(written))
+    put(directory, name, (path) => writeFileSync(path, text));
+  for (const name of copied) copy(directory, name);
+  return { directory, over: shown.flatMap((name) => show(directory, name)) };
+}
+
+const written = {
+  hosts: "127.0.0.1 localhost\n",
+  passwd: "root:x:0:0:root:/nonexistent:/usr/sbin/nologin\n",
+  group: "root:x:0:\n",
+  "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n",
+};
+
+/**
+ * Names this machine: apps call each other through the proxy by hostname, whatever the DNS says, and those that listen
+ * on "localhost" do so on the address where Maestro looks for them. Seen at once by the apps that run.
+ */
+export function writeHosts({ directory }: Etc, hostnames: readonly string[]): void {
+  const text = ["localhost", ...hostnames].map((name) => `127.0.0.1 ${name}\n`).join("");
+  if (readFileSync(join(directory, "hosts"), "utf8") === text) return;
+  put(directory, "hosts", (path) => writeFileSync(path, text));
+}
+
+/** Written aside and renamed: a reader finds the old or the new. */
+function put(directory: string, name: string, write: (path: string) => void): void {
+  const aside = join(directory, `.${name}.new`);
+  rmSync(aside, { force: true });
+  write(aside);
+  if (!lstatSync(aside).isSymbolicLink()) chmodSync(aside, 0o644);
+  renameSync(aside, join(directory, name));
+}
+
+/** There is a place for it, over which it is bound. */
+function show(directory: string, name: string): Etc["over"] {
+  const target = targetOf(name);
+  if (target === null) return [];
+  const place = join(directory, name);
+  // Never replaced: to rename something over a place takes away what is mounted there.
+  if (lstatSync(target).isDirectory()) mkdirSync(place, { recursive: true, mode: 0o755 });
+  else closeSync(openSync(place, "a", 0o644));
+  return [[target, join("/etc", name)]];
+}
+
+/** A link to what every app sees anyway stays a link. */
+function copy(directory: string, name: string): void {
+  const target = targetOf(name);
+  if (target === null) return;
+  const original = join("/etc", name);
+  const isLink = lstatSync(original).isSymbolicLink() && target.startsWith("/usr/");
+  put(directory, name, (path) =>
+    isLink ? symlinkSync(readlinkSync(original), path) : copyFileSync(target, path),
+  );
+}
+
+function targetOf(name: string): string | null {
+  try {
+    return realpathSync(join("/etc", name));
+  } catch {
+    return null; // not there, or a link that leads nowhere: then there is nothing to show
+  }
+}

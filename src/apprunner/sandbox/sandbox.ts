@@ -1,0 +1,121 @@
+import { writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { AppUser } from "../../app/app.ts";
+import type { LaunchSpec } from "../../app/instance.ts";
+import type { IsolationLevel } from "../../app/isolation.ts";
+import { instanceFiles } from "../../protocol/instance-files.ts";
+import type { Runtime } from "../runtime.ts";
+import type { Etc } from "./etc.ts";
+import { type LandlockRules, landlockWords, systemPaths } from "./landlock.ts";
+import { type Inside, inside, view } from "./view.ts";
+
+/** What of this machine the sandboxes are made of. */
+export type Sandbox = {
+  level: IsolationLevel;
+  etc: Etc;
+  /** The file with the filter of system calls; null where none can be used. */
+  seccomp: string | null;
+};
+
+export type Confined = Pick<LaunchSpec, "app" | "directory" | "storage" | "user" | "port"> & {
+  /** A directory of this start alone: where bwrap(1) finds what the app sees, and writes who is inside. */
+  scratch: string;
+  /** The files to which a process writes its pid to join the control groups of the instance. */
+  cgroup: readonly string[];
+  /** The program keeps the terminal of who starts it, and its signals; otherwise it has a session of its own. */
+  terminal: boolean;
+};
+
+/** The words that lead into the sandbox, before those of the app; and what the app then sees of itself. */
+export type Confinement = {
+  words: readonly string[];
+  inside: Inside;
+  /** What has to be in a file before the start. */
+  view: { path: string; words: readonly string[] } | null;
+};
+
+/** Of these levels, the app is in namespaces of its own. */
+export const hasNamespaces = (level: IsolationLevel) => level === "full" || level === "userns";
+
+/** How an app is confined at the level of this machine. */
+export function confine(spec: Confined, runtime: Runtime, sandbox: Sandbox): Confinement {
+  if (hasNamespaces(sandbox.level)) return inNamespaces(spec, runtime, sandbox);
+  const { directory, storage, user, cgroup } = spec;
+  const inside = { ...runtime, directory, storage };
+  const restricted = sandbox.level === "landlock" ? landlockWords(reachable(inside, spec.port)) : [];
+  // Restricted while still root: the app's user need not be able to read Maestro's own programs.
+  return { words: [...enter({ cgroup }), ...restricted, ...asUser(user)], inside, view: null };
+}
+
+/** Where no mount namespace can be had: what an app opens of the machine's files, by the machine's paths. */
+function reachable({ directory, node, staticServer, storage }: Inside, port: number | null): LandlockRules {
+  const { readOnly, readWrite } = systemPaths();
+  return {
+    readOnly: [...readOnly, directory, dirname(node), dirname(staticServer)],
+    readWrite: [...readWrite, "/tmp", ...(storage === null ? [] : [storage])],
+    // 0: a port that the kernel chooses, for what the app tells itself.
+    bindPorts: port === null ? [0] : [port, 0],
+  };
+}
+
+/**
+ * What bwrap(1) does is in a file and not on its command line: `ps` stays readable. Synchronous, since the app waits
+ * for it: a tenth of the time.
+ */
+export function writeView({ view }: Pick<Confinement, "view">): void {
+  if (view) writeFileSync(view.path, view.words.map((word) => `${word}\0`).join(""), { mode: 0o600 });
+}
+
+function inNamespaces(spec: Confined, runtime: Runtime, { level, etc, seccomp }: Sandbox): Confinement {
+  const { app, directory, storage, scratch, cgroup, terminal } = spec;
+  const files = { view: join(scratch, "view"), status: join(scratch, instanceFiles.sandbox), seccomp };
+  const setup = [
+    ...["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--hostname", app],
+    ...view({ ...runtime, directory, storage, etc }),
+    ...["--chdir", inside.directory, "--die-with-parent", ...(terminal ? [] : ["--new-session"])],
+    ...["--cap-drop", "ALL", ...(level === "full" ? mayBecomeUser : ["--unshare-user"])],
+    ...["--json-status-fd", "8", ...(seccomp === null ? [] : ["--seccomp", "9"])],
+  ];
+  const words = [
+    ...enter({ ...files, cgroup }),
+    ...(terminal ? ["/usr/bin/env", ...ignoringInterrupts] : []),
+    ...["/usr/bin/bwrap", "--args", "7", "--"],
+    ...(terminal ? heedingInterrupts : []),
+    ...(level === "full" ? asUser(spec.user) : []),
+  ];
+  return {
+    words,
+    inside: {
+      directory: inside.directory,
+      node: `${inside.bin}/node`,
+      staticServer: `${inside.staticServer}/static-server.mjs`,
+      storage: storage === null ? null : inside.storage,
+    },
+    view: { path: files.view, words: setup },
+  };
+}
+
+const enterScript = fileURLToPath(new URL("./enter.sh", import.meta.url));
+
+type Entry = { view?: string; status?: string; seccomp?: string | null; cgroup: readonly string[] };
+
+function enter({ view = "", status = "", seccomp = "", cgroup }: Entry): string[] {
+  if (view === "" && cgroup.length === 0) return [];
+  return ["/bin/sh", enterScript, view, status, seccomp ?? "", ...cgroup, "--"];
+}
+
+/** What setpriv(1) needs for giving up the rest: to change user and group, and to empty the bounding set. */
+const mayBecomeUser = ["CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP"].flatMap((name) => ["--cap-add", name]);
+
+/** Ctrl-C and the like are for the program inside: bwrap(1) would die of them, and the program with it. */
+const ignoringInterrupts = ["INT", "QUIT", "TSTP"].map((name) => `--ignore-signal=${name}`);
+const heedingInterrupts = ["/usr/bin/env", "--default-signal"];
+
+/** setpriv(1): its own user and group, no other groups, and no way to get more rights ever again. */
+function asUser(user: AppUser | null): readonly string[] {
+  if (user === null || process.getuid?.() !== 0) return [];
+  const { uid, gid } = user;
+  const identity = ["--reuid", String(uid), "--regid", String(gid), "--clear-groups"];
+  return ["/usr/bin/setpriv", ...identity, "--no-new-privs", "--bounding-set", "-all", "--inh-caps", "-all"];
+}
