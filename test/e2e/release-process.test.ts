@@ -1,28 +1,19 @@
-import { appendFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { chmod, readdir } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { DeployProgress } from "../../src/app/reports.ts";
 import { fetchFrom } from "../support/load.ts";
 import { fixture, TestMaestro } from "../support/maestro.ts";
 
-const directory = mkdtempSync(join(tmpdir(), "maestro-journal-"));
-const journal = join(directory, "journal");
-
 let maestro: TestMaestro;
 beforeAll(async () => {
-  // The app's own user writes there too.
-  await chmod(directory, 0o777);
-  appendFileSync(journal, "");
-  await chmod(journal, 0o666);
-  maestro = await TestMaestro.start("--stop-grace", "5", "--release-timeout", "1");
+  maestro = await TestMaestro.start("--stop-grace", "5", "--release-timeout", "1", "--warm", "0");
   await maestro.send("shop", fixture("procfile"));
-  await (await maestro.client()).call("config_set", { app: "shop", set: { JOURNAL: journal } });
+  await (await maestro.client()).call("config_set", { app: "shop", set: { GREETING: "hello" } });
 });
 afterAll(async () => {
   await maestro[Symbol.asyncDispose]();
-  rmSync(directory, { recursive: true });
 });
 
 const restart = async (onProgress?: (progress: DeployProgress) => void) =>
@@ -32,7 +23,8 @@ const restart = async (onProgress?: (progress: DeployProgress) => void) =>
     onProgress ? { onProgress } : {},
   );
 const served = async () => JSON.parse((await fetchFrom(maestro.httpPort, "shop.test")).body);
-const migrations = () => readFileSync(journal, "utf8").trim().split("\n");
+const migrations = () =>
+  readFileSync(join(maestro.home, "apps/shop/storage/journal"), "utf8").trim().split("\n");
 const instances = async () => (await maestro.client()).call("ps", { app: "shop" });
 
 describe("the release process of a Procfile", () => {

@@ -1,7 +1,6 @@
-import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { request } from "node:http";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { fetchFrom, Load } from "../support/load.ts";
@@ -9,18 +8,15 @@ import { fixture, TestMaestro } from "../support/maestro.ts";
 import { standsStill } from "../support/standing.ts";
 
 const version = (name: string) => ({ "version.js": `export const version = ${JSON.stringify(name)};\n` });
-const directory = mkdtempSync(join(tmpdir(), "maestro-warm-"));
 
 let maestro: TestMaestro;
 beforeAll(async () => {
-  chmodSync(directory, 0o755); // The apps' own users look there.
   maestro = await TestMaestro.start(
     ...["--stream-drain", "1", "--stop-grace", "5", "--keep-releases", "1", "--warm-instances", "3"],
   );
 });
 afterAll(async () => {
   await maestro[Symbol.asyncDispose]();
-  rmSync(directory, { recursive: true });
 });
 
 afterEach(async () => {
@@ -212,28 +208,29 @@ describe("what is not frozen is told to stop", () => {
 });
 
 describe("a frozen instance that is of no use", () => {
-  const changing = (flag: string) => ({
+  /** Does not answer any more when a file appears that was not there when it started. */
+  const moody = {
     "app.js":
       'const { existsSync } = require("fs");\n' +
-      `const flag = ${JSON.stringify(flag)}, was = existsSync(flag);\n` +
+      'const flag = process.env.STORAGE_DIR + "/flag", was = existsSync(flag);\n' +
       'require("http").createServer((q, s) => { s.statusCode = existsSync(flag) && !was ? 500 : 200; ' +
-      "s.end(JSON.stringify({ pid: process.pid, release: process.env.MAESTRO_RELEASE })) }).listen(process.env.PORT);\n",
+      "s.end(JSON.stringify({ release: process.env.MAESTRO_RELEASE })) }).listen(process.env.PORT);\n",
+    "app.json": '{ "maestro": { "storage": true } }',
     "package.json": "{}",
-  });
+  };
 
   it("because it does not answer any more is replaced by a fresh one, and ends", async () => {
-    const flag = join(directory, "flag");
-    await maestro.send("sick", fixture("moody"), changing(flag));
+    await maestro.send("sick", fixture("moody"), moody);
     await (await client()).call("restart", { app: "sick", hostname: "sick.test" });
-    const { pid } = await served("sick");
-    expect(pid).toBeGreaterThan(1);
+    const [{ pid } = { pid: 0 }] = await inState("sick", "serving");
     const since = maestro.logLength;
     await maestro.change("sick", { "more.txt": "more" });
     await maestro.until("instance.frozen", (entry) => entry["app"] === "sick", since);
-    writeFileSync(flag, "");
+    writeFileSync(join(maestro.home, "apps/sick/storage/flag"), "");
     const report = await rollback("sick");
-    expect(report).toMatchObject({ release: 1 });
-    expect((await served("sick")).pid).not.toBe(pid);
+    expect(report).toMatchObject({ release: 1, instances: [{ id: "web.1" }] });
+    expect(report.instances[0]?.pid).not.toBe(pid);
+    expect(await served("sick")).toMatchObject({ release: "v1" });
     await ended("sick", since);
     expect(existsSync(`/proc/${pid}`)).toBe(false);
   });
