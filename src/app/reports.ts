@@ -51,6 +51,8 @@ export const AppReport = z.object({
       at: z.string().nullable(),
       exitCode: z.int().nullable(),
       signal: z.string().nullable(),
+      /** It was killed for want of memory. Bytes; null: not known. */
+      memory: z.object({ limit: z.int().nullable(), peak: z.int().nullable() }).optional(),
     })
     .optional(),
 });

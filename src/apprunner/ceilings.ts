@@ -1,25 +1,22 @@
 import type { LaunchSpec } from "../app/instance.ts";
-import type { Powers } from "./cgroup/cgroups.ts";
+import type { Host } from "./host.ts";
 
-/** Limits that each process has for itself, as setrlimit(2) sets them. Null: none. */
+/** Limits as setrlimit(2) sets them. Null: none. */
 export type Ceilings = {
-  /** KiB, of what it can write to: RLIMIT_DATA. */
-  data: number | null;
   /** Processes and threads of its user: RLIMIT_NPROC. */
   processes: number | null;
 };
 
 /**
- * What stands in for the control groups that a machine lacks. It is less: each process may use as much as the whole
- * instance was to use, and the instances of an app share the number of processes.
+ * What stands in for the control groups that a machine lacks. It is less: the instances of an app share the number of
+ * processes. Memory has no such ceiling: what RLIMIT_DATA and RLIMIT_AS count, V8 reserves by the gigabyte, and does not
+ * start; there is Node's heap that is sized by the limit (environment.ts).
  */
 export function ceilingsFor(
   { limits, user }: Pick<LaunchSpec, "limits" | "user">,
-  { memory, pids }: Pick<Powers, "memory" | "pids">,
+  { powers, sandbox }: Pick<Host, "powers" | "sandbox">,
 ): Ceilings {
-  return {
-    data: memory.available || limits.memory === null ? null : Math.floor(limits.memory / 1024),
-    // Of Maestro's own user all other processes would be counted as well.
-    processes: pids.available || user === null ? null : limits.pids,
-  };
+  // Of Maestro's own user all other processes would be counted as well; in a user namespace only those in it are.
+  const isCountedApart = user !== null || sandbox.level === "userns";
+  return { processes: powers.pids.available || !isCountedApart ? null : limits.pids };
 }

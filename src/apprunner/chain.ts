@@ -37,12 +37,11 @@ export const environmentCarrier = "APPRUNNER_ENVIRONMENT";
  *
  * Descriptor 3, when it is there, is told that the process which becomes the app is there.
  */
-function withEnvironment({ data, processes }: Ceilings): Command {
+function withEnvironment({ processes }: Ceilings): Command {
   const steps = [
     "{ echo >&3; } 2>/dev/null",
     "umask 022",
     "ulimit -S -n 1024",
-    ...(data === null ? [] : [`ulimit -d ${data}`]),
     // RLIMIT_NPROC; what setrlimit(2) calls so is -p to dash.
     ...(processes === null ? [] : [`ulimit -p ${processes}`]),
     `eval "$${environmentCarrier}"`,

@@ -27,7 +27,7 @@ export function becomeApp(spec: ForegroundSpec, host: Host): never {
   const scratch = forwards ? mkdtempSync(join(tmpdir(), "apprunner-")) : spec.directory;
   const confinement = confine({ ...spec, scratch, cgroup: [], terminal: true }, runtime, sandbox);
   writeView(confinement);
-  const ceilings = ceilingsFor(spec, host.powers);
+  const ceilings = ceilingsFor(spec, host);
   const behind = forwards ? ["/bin/sh", forwarder, scratch] : [];
   const command = [...behind, ...chain(spec, confinement, ceilings)];
   const [program] = command;

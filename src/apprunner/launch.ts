@@ -39,7 +39,7 @@ async function start(spec: LaunchSpec, host: Host, cgroup: Cgroup | null): Promi
   const { key, runDirectory, limits, user } = spec;
   const options = { scratch: runDirectory, cgroup: cgroup?.joinFiles ?? [], terminal: false };
   const confinement = confine({ ...spec, ...options }, host.runtime, host.sandbox);
-  const ceilings = ceilingsFor({ limits, user }, host.powers);
+  const ceilings = ceilingsFor({ limits, user }, host);
   const environment = chainEnvironment(appEnvironment(spec, confinement.inside));
   const record = writeRecord(spec, host.sandbox.level);
   writeView(confinement);

@@ -42,8 +42,9 @@ function reportApp(controller: Controller, app: App): AppReport {
   };
 }
 
-function reportDeath({ exit: { code, signal }, ...facts }: Death): NonNullable<AppReport["lastDeath"]> {
-  return { ...facts, exitCode: code, signal };
+function reportDeath({ exit, ...facts }: Death): NonNullable<AppReport["lastDeath"]> {
+  const { code: exitCode, signal, memory } = exit;
+  return { ...facts, exitCode, signal, ...(memory ? { memory } : {}) };
 }
 
 function stateOf(controller: Controller, app: App): AppReport["state"] {

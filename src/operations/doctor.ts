@@ -2,7 +2,7 @@ import { constants } from "node:fs";
 import { access, stat, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
-import { dimensions, type Isolation, isAtLeast } from "../app/isolation.ts";
+import { dimensions, type Isolation, isAtLeast, isolationLevels } from "../app/isolation.ts";
 import { DoctorCheck } from "../app/reports.ts";
 import { isSystemError } from "../errors.ts";
 import { operation } from "./operation.ts";
@@ -28,7 +28,7 @@ function isolationChecks({ level, holds, attempts, notes, triedAt }: Isolation):
     name: "isolation of apps",
     found: best && triedAt !== null,
     detail: triedAt === null ? `${level}, and it could not be tried what holds` : level,
-    ...(notes.length > 0 ? { advice: notes.join("; ") } : {}),
+    ...adviceOn(notes, isolationLevels),
   };
   const byDimension = dimensions.map((dimension): DoctorCheck => {
     const made = attempts.filter((attempt) => attempt.dimension === dimension);
@@ -39,9 +39,18 @@ function isolationChecks({ level, holds, attempts, notes, triedAt }: Isolation):
         : made.length > 0
           ? `${made.length === 1 ? "1 attempt was" : `${made.length} attempts were`} refused`
           : "not tried";
-    return { name: `  ${dimension}`, found: holds[dimension] === true, detail };
+    const found = holds[dimension] === true;
+    // What an app can do is in the detail already.
+    const why = notes.filter((note) => !note.includes(": an app can "));
+    return { name: `  ${dimension}`, found, detail, ...(found ? {} : adviceOn(why, [dimension])) };
   });
   return [summary, ...byDimension];
+}
+
+/** Of the notes, those on one of the subjects. */
+function adviceOn(notes: readonly string[], subjects: readonly string[]): Pick<DoctorCheck, "advice"> {
+  const fitting = notes.filter((note) => subjects.some((subject) => note.startsWith(subject)));
+  return fitting.length > 0 ? { advice: fitting.join("; ") } : {};
 }
 
 type Program = { name: string; program: string; package: string; cost: string };

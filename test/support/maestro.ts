@@ -1,11 +1,12 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, cp, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, chown, cp, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { z } from "zod";
 import { type Client, connect } from "../../sdk/client.ts";
+import type { AppUser } from "../../src/app/app.ts";
 
 export const repository = resolve(import.meta.dirname, "../..");
 export const fixture = (name: string): string => join(repository, "test/fixtures/apps", name);
@@ -26,10 +27,13 @@ export class TestMaestro implements AsyncDisposable {
   httpPort = 0;
   rpc = "";
 
-  private constructor(home: string, flags: readonly string[], program: string) {
+  readonly #user: AppUser | null;
+
+  private constructor(home: string, flags: readonly string[], program: string, user: AppUser | null) {
     this.home = home;
     this.#flags = flags;
     this.#program = program;
+    this.#user = user;
   }
 
   static async start(...flags: string[]): Promise<TestMaestro> {
@@ -38,9 +42,19 @@ export class TestMaestro implements AsyncDisposable {
 
   /** Of the Maestro that is installed in a directory. */
   static async startFrom(program: string, ...flags: string[]): Promise<TestMaestro> {
+    return TestMaestro.#start(program, flags, null);
+  }
+
+  /** As somebody who is not root, for tests that run as root. */
+  static async startAs(user: AppUser, ...flags: string[]): Promise<TestMaestro> {
+    return TestMaestro.#start(repository, flags, user);
+  }
+
+  static async #start(program: string, flags: string[], user: AppUser | null): Promise<TestMaestro> {
     const home = await mkdtemp(join(tmpdir(), "maestro-test-"));
     await chmod(home, 0o711); // the apps' own users pass through it
-    const maestro = new TestMaestro(home, flags, program);
+    if (user) await chown(home, user.uid, user.gid);
+    const maestro = new TestMaestro(home, flags, program, user);
     try {
       await maestro.serve();
       return maestro;
@@ -68,6 +82,7 @@ export class TestMaestro implements AsyncDisposable {
     const child = spawn(process.execPath, args, {
       cwd: this.#program,
       env: { ...process.env, ...env },
+      ...(this.#user ?? {}),
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.#child = child;

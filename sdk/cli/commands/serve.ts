@@ -1,4 +1,5 @@
 import { type Command, Option } from "commander";
+import { isolationLevels } from "../../../src/app/isolation.ts";
 import type { CheckReport } from "../../../src/protocol/reload.ts";
 import type { CommandLine } from "../command-line.ts";
 import { collect } from "./deploy.ts";
@@ -37,7 +38,7 @@ export const settingOptions: Record<string, SettingOption> = {
   isolation: {
     flag: "--isolation <level>",
     help: "refuse to start apps below this level (default: what the machine can do)",
-    choices: ["none", "process"],
+    choices: isolationLevels,
   },
   hold: {
     flag: "--hold <seconds>",

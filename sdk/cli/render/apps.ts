@@ -32,8 +32,12 @@ export function renderApps(apps: readonly AppReport[], screen: Screen): string {
 /** What an app that serves again has lived through; one that fails tells it in its problem. */
 function renderDeath({ app, state, lastDeath }: AppReport, screen: Screen): string {
   if (lastDeath === undefined || state !== "serving") return "";
-  const { instance, release, at, exitCode: code, signal } = lastDeath;
-  const exit = describeExit({ code, signal: signal as NodeJS.Signals | null });
+  const { instance, release, at, exitCode: code, signal, memory } = lastDeath;
+  const exit = describeExit({
+    code,
+    signal: signal as NodeJS.Signals | null,
+    ...(memory ? { memory } : {}),
+  });
   const when = at === null ? "" : ` ${ago(at, screen.now)}`;
   const sentence = `${app}: ${instance} of v${release} ${exit}${when}, and was started again`;
   return `${paint(screen, "dim", harmless(sentence))}\n`;

@@ -25,7 +25,8 @@ export type CanaryOptions = {
 
 /** Enough for the canary itself; twice as much is what it tries to take. */
 const limits: Limits = { memory: 128 * 1024 * 1024, cpu: 60, pids: 40 };
-const patienceMs = 20_000;
+/** A busy machine needs its time; an app that starts has 30 s. */
+const patienceMs = 60_000;
 
 /**
  * What a program in the very sandbox of this machine's apps can do of what it must not. Throws when it could not be

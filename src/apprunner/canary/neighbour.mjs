@@ -10,5 +10,8 @@ const leave = () => {
   process.exit();
 };
 process.once("SIGTERM", leave);
-setTimeout(leave, 30_000);
-createServer((socket) => socket.end("the neighbour\n")).listen(Number(PORT), "127.0.0.1");
+setTimeout(leave, 120_000);
+createServer((socket) => socket.on("error", () => {}).end("the neighbour\n")).listen(
+  Number(PORT),
+  "127.0.0.1",
+);

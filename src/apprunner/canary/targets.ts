@@ -29,7 +29,10 @@ export function callsOf(architecture: string): Record<string, number[]> {
 
 /** A port of this process, on every address: one of those that are not the apps' business. */
 export async function listen(): Promise<Disposable & { port: number }> {
-  const server = createServer((socket) => socket.end("Maestro\n")).listen(0);
+  const server = createServer((socket) => {
+    socket.on("error", () => {}); // whoever comes may go as it likes
+    socket.end("Maestro\n");
+  }).listen(0);
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
   return { port, [Symbol.dispose]: () => server.close() };

@@ -55,6 +55,9 @@ export class IsolationWatch {
       await writeWhole(path, JSON.stringify(this.#found(this.#report.attempts)));
     } catch (error) {
       this.#trying = null; // The next one who asks tries again.
+      const { level, notes } = this.#options.known;
+      const { message } = error as Error;
+      this.#report = { ...this.#report, level, notes: [...notes, `what holds is not known: ${message}`] };
       onFailure(error as Error);
     }
   }

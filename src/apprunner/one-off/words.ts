@@ -13,9 +13,10 @@ import { confine, writeView } from "../sandbox/sandbox.ts";
  */
 export function wordsOf(
   spec: OneOffSpec,
-  { runtime, sandbox, powers }: Host,
+  host: Host,
   cgroup: Cgroup | null,
 ): { argv: readonly string[]; env: Record<string, string>; cwd: string } {
+  const { runtime, sandbox } = host;
   const { command, terminal, runDirectory } = spec;
   // Its terminal is its own, and not that of whoever started Maestro: `ownSession` takes it, inside the sandbox.
   const options = { scratch: runDirectory, cgroup: cgroup?.joinFiles ?? [], terminal: false };
@@ -29,7 +30,7 @@ export function wordsOf(
   const env = chainEnvironment(appEnvironment(instance, confinement.inside));
   mkdirSync(runDirectory, { recursive: true, mode: 0o700 });
   writeView(confinement);
-  return { argv: chain(instance, confinement, ceilingsFor(spec, powers)), env, cwd: spec.directory };
+  return { argv: chain(instance, confinement, ceilingsFor(spec, host)), env, cwd: spec.directory };
 }
 
 /**
