@@ -1,7 +1,10 @@
+import type { Count } from "../src/app/app.ts";
 import type { Limits, LimitsWritten } from "../src/app/limits.ts";
 import type { CallersSignal, CallersTerminal, TerminalSize } from "../src/app/one-off.ts";
 import type {
   AppReport,
+  ConfigChangeReport,
+  ConfigReport,
   DeployProgress,
   DeployReport,
   DoctorCheck,
@@ -12,6 +15,7 @@ import type {
   RunOutput,
   RunReport,
   RunStarted,
+  ScaleReport,
   StatusReport,
 } from "../src/app/reports.ts";
 
@@ -23,7 +27,7 @@ type DomainsOutput = { app: string; hostnames: string[] };
 /** What a server can be asked, by name: what goes in, what comes out. */
 export type Operations = {
   restart: {
-    input: { app: string; hostname?: string; hostnames?: string[]; wait?: boolean };
+    input: { app: string; hostname?: string; hostnames?: string[]; wait?: boolean; commit?: string };
     output: DeployReport;
   };
   incoming: { input: AppInput; output: { path: string } };
@@ -37,8 +41,16 @@ export type Operations = {
   domains: { input: AppInput; output: DomainsOutput };
   domains_add: { input: DomainInput; output: DomainsOutput };
   domains_remove: { input: DomainInput; output: DomainsOutput };
+  config: { input: AppInput; output: ConfigReport };
+  config_set: {
+    input: { app: string; set: Record<string, string>; wait?: boolean };
+    output: ConfigChangeReport;
+  };
+  config_unset: { input: { app: string; names: string[]; wait?: boolean }; output: ConfigChangeReport };
   remove: { input: { app: string; data?: boolean }; output: { app: string; removed: string[] } };
   releases: { input: { app: string; deploys?: number }; output: ReleasesReport };
+  scale: { input: { app: string; counts?: Record<string, Count>; wait?: boolean }; output: ScaleReport };
+  rollback: { input: { app: string; to?: number; wait?: boolean }; output: DeployReport };
   limits: {
     input: AppInput & { limits?: LimitsWritten };
     output: { app: string; limits: Limits; notes: string[] };

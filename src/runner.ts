@@ -5,6 +5,7 @@ import { adopt, endUnrecognised } from "./apprunner/adopt.ts";
 import { runCanary } from "./apprunner/canary/canary.ts";
 import { brokenPromises } from "./apprunner/canary/judge.ts";
 import { IsolationWatch } from "./apprunner/canary/watch.ts";
+import { freeze, thaw } from "./apprunner/freeze.ts";
 import { sweepGroups, unlimited } from "./apprunner/groups.ts";
 import type { Host } from "./apprunner/host.ts";
 import { launch } from "./apprunner/launch.ts";
@@ -65,6 +66,8 @@ export async function plugRunner(config: Config, host: Host, network: Network, l
       return address;
     },
     stop,
+    freeze,
+    thaw,
     leasePort: async () => owned(await ports.lease(), firewall, log),
     reservePort: (port) => owned(ports.reserve(port), firewall, log),
     close: async () => {

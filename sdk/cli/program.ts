@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { CommandLine, type GlobalOptions, type Parts } from "./command-line.ts";
+import { addConfigCommands } from "./commands/config.ts";
 import { addDeployCommands } from "./commands/deploy.ts";
 import { addDomainsCommands } from "./commands/domains.ts";
 import { addInspectCommands } from "./commands/inspect.ts";
@@ -7,7 +8,9 @@ import { addInstallCommand } from "./commands/install.ts";
 import { addLimitsCommand } from "./commands/limits.ts";
 import { addLogsCommand } from "./commands/logs.ts";
 import { addReloadCommand } from "./commands/reload.ts";
+import { addRollbackCommand } from "./commands/rollback.ts";
 import { addRunCommand } from "./commands/run.ts";
+import { addScaleCommand } from "./commands/scale.ts";
 import { addServeCommand } from "./commands/serve.ts";
 import { addStopCommands } from "./commands/stop.ts";
 
@@ -22,6 +25,9 @@ export function buildProgram(parts: Parts, { quiet = false }: { quiet?: boolean 
   addLogsCommand(program, line);
   addRunCommand(program, line);
   addDomainsCommands(program, line);
+  addRollbackCommand(program, line);
+  addConfigCommands(program, line);
+  addScaleCommand(program, line);
   addLimitsCommand(program, line);
   addStopCommands(program, line);
   addReloadCommand(program, line);

@@ -1,5 +1,5 @@
 import type { DeployStep } from "../deploy.ts";
-import { renderStep } from "./render/deploy.ts";
+import { renderOutput, renderStep } from "./render/deploy.ts";
 import { paint, wantsColor } from "./render/screen.ts";
 import type { Output, Terminal } from "./terminal.ts";
 
@@ -16,6 +16,7 @@ export function stepProgress({ stderr, env }: Pick<Terminal, "stderr" | "env">):
 function plainProgress(output: Output): StepProgress {
   return {
     show(step) {
+      if (step.state === "output") output.write(`${renderOutput(step.detail ?? "", { color: false })}\n`);
       if (step.state === "done") output.write(`${renderStep(step, { color: false })}\n`);
     },
     end() {},
@@ -42,6 +43,9 @@ class AnimatedProgress implements StepProgress {
     if (step.state === "began") {
       this.#current = step;
       this.#timer ??= setInterval(() => this.#turn(), frameMs).unref();
+      this.#turn();
+    } else if (step.state === "output") {
+      this.#output.write(`${clearLine}${renderOutput(step.detail ?? "", this.#screen)}\n`);
       this.#turn();
     } else {
       if (this.#current?.step === step.step) this.#current = null;

@@ -1,3 +1,4 @@
+import { text } from "node:stream/consumers";
 import { processConsole } from "./console.ts";
 
 /** Where a command's output goes. */
@@ -27,6 +28,8 @@ export type Terminal = {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly stdout: Output;
   readonly stderr: Output;
+  /** All of standard input, to its end. */
+  readInput(): Promise<string>;
   /** Milliseconds since 1970. */
   now(): number;
   /** Calls back at Ctrl-C, once, until the returned function is called. A second Ctrl-C ends the program. */
@@ -42,6 +45,7 @@ export function processTerminal(): Terminal {
     env: process.env,
     stdout: outputOf(process.stdout),
     stderr: outputOf(process.stderr),
+    readInput: () => text(process.stdin),
     now: Date.now,
     onInterrupt(listener) {
       process.once("SIGINT", listener);

@@ -35,6 +35,10 @@ export const Hostname = z.string().transform((text, context) => {
 export const AppUser = z.object({ uid: z.int().min(1), gid: z.int().min(1) });
 export type AppUser = z.infer<typeof AppUser>;
 
+/** How many processes of a type; `auto`: one more than the machine has cores. */
+export const Count = z.union([z.int().min(0).max(1000), z.literal("auto")]);
+export type Count = z.infer<typeof Count>;
+
 /** What is wanted of an app: one file under state/apps/. What actually runs is never written here. */
 export const App = z.object({
   v: z.literal(1),
@@ -49,8 +53,10 @@ export const App = z.object({
   served: z.array(z.int().min(1)).default([]),
   /** The deploy by which this came to be wanted; null before the first. */
   deploy: z.string().nullable().default(null),
-  /** Instances by process type. */
-  scale: z.record(z.string(), z.int().min(0)).default({}),
+  /** The version of its config that its next release gets, which is the current one's; null: none. */
+  config: z.int().min(1).nullable().default(null),
+  /** Instances by process type, where they were set by `scale`. */
+  scale: z.record(z.string(), Count).default({}),
   /** What of the limits was set by `maestro limits`: it goes above what the release asks for. */
   limits: LimitsChange.default({}),
   stopped: z.boolean().default(false),

@@ -17,12 +17,21 @@ export const DeployRecord = z.object({
   /** Who asked for it. */
   by: z.string(),
   startedAt: z.string(),
+  /**
+   * `deploy`: of what was sent; `config`: of the same code with another config; `rollback`: of an earlier release;
+   * `scale`: of no release, but more or fewer processes of the one that serves.
+   */
+  what: z.enum(["deploy", "config", "rollback", "scale"]).default("deploy"),
+  /** The commit that was deployed, where the caller named one. */
+  commit: z.string().nullable().default(null),
   /** The controller that does it: a pid and its start time (field 22 of /proc/PID/stat). */
   process: z.object({ pid: z.int(), startTime: z.string() }),
   /** When that controller last said that it is at it. */
   heartbeatAt: z.string(),
   /** The last step that began. */
   step: z.string(),
+  /** The steps that are done, in their order, and how long each took. */
+  steps: z.array(z.object({ step: z.string(), tookMs: z.int() })).default([]),
   /** The release that it made, or made again; null before. */
   release: z.int().min(1).nullable(),
   /** Null while it is under way. */

@@ -2,18 +2,27 @@ import type { AppUser } from "./app.ts";
 import { formatBytes, type Limits } from "./limits.ts";
 import type { Readiness, Start } from "./release.ts";
 
-export type InstanceState = "starting" | "serving" | "draining" | "stopping" | "stopped";
+export type InstanceState = "starting" | "serving" | "draining" | "frozen" | "stopping" | "stopped";
 
 /** What happens to an instance, and what it then is. A pair that is not here cannot happen. */
 const transitions = {
   starting: { ready: "serving", failed: "stopping", exited: "stopped" },
   serving: { replaced: "draining", exited: "stopped" },
-  draining: { drained: "stopping", exited: "stopped" },
+  draining: { drained: "stopping", froze: "frozen", exited: "stopped" },
+  frozen: { thawed: "starting", expired: "stopping", exited: "stopped" },
   stopping: { exited: "stopped" },
   stopped: {},
 } as const satisfies Record<InstanceState, Partial<Record<InstanceEvent, InstanceState>>>;
 
-export type InstanceEvent = "ready" | "failed" | "replaced" | "drained" | "exited";
+export type InstanceEvent =
+  | "ready"
+  | "failed"
+  | "replaced"
+  | "drained"
+  | "froze"
+  | "thawed"
+  | "expired"
+  | "exited";
 
 export function nextState(state: InstanceState, event: InstanceEvent): InstanceState {
   const next: InstanceState | undefined = (

@@ -36,6 +36,8 @@ export const ReleasePlan = z.object({
   env: z.record(z.string(), z.string()),
   /** Instances by process type that app.json's `formation` asks for. */
   formation: z.record(z.string(), z.int().min(0)),
+  /** False when app.json's `maestro.warm` says that its instances must not be kept frozen. */
+  warm: z.boolean().optional(),
   /** Hostnames that app.json's `maestro.hostnames` asks for. */
   hostnames: z.array(z.string()),
   /** Whether app.json's `maestro.storage` asks for a directory that survives restarts. */
@@ -46,6 +48,16 @@ export const ReleasePlan = z.object({
   notes: z.array(z.string()),
 });
 export type ReleasePlan = z.infer<typeof ReleasePlan>;
+
+/** Of which deploy a release is. */
+export const Origin = z.object({
+  /** Who asked for it: "key alice", "an admin (unix)". */
+  by: z.string(),
+  deploy: z.string(),
+  /** The commit that was deployed, where the caller named one. */
+  commit: z.string().optional(),
+});
+export type Origin = z.infer<typeof Origin>;
 
 /** An immutable release: state/releases/APP/vN.json; its files lie in apps/APP/releases/vN/. */
 export const Release = z.object({
@@ -59,5 +71,9 @@ export const Release = z.object({
   /** ISO 8601. */
   createdAt: z.string(),
   plan: ReleasePlan,
+  /** The version of the app's config that its instances get; absent: none. */
+  config: z.int().min(1).nullable().optional(),
+  /** Absent in a release of a Maestro that did not write it down. */
+  origin: Origin.optional(),
 });
 export type Release = z.infer<typeof Release>;

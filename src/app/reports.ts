@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { Count } from "./app.ts";
 import { DeployRecord } from "./deploy.ts";
 import { Isolation, IsolationLevel } from "./isolation.ts";
 
@@ -11,7 +12,7 @@ export const InstanceReport = z.object({
   key: z.string(),
   release: z.int(),
   /** `running`: a one-off program, to which no traffic goes. */
-  state: z.enum(["starting", "serving", "draining", "stopping", "stopped", "running"]),
+  state: z.enum(["starting", "serving", "draining", "frozen", "stopping", "stopped", "running"]),
   port: z.int().nullable(),
   pid: z.int(),
   /** ISO 8601. */
@@ -94,6 +95,40 @@ export const DeployReport = z.object({
 });
 export type DeployReport = z.infer<typeof DeployReport>;
 
+/** `config`: its version; null while there is none. */
+export const ConfigReport = z.object({
+  app: z.string(),
+  config: z.int().nullable(),
+  /** By name. Secrets: shown to whoever asked, and kept nowhere. */
+  values: z.record(z.string(), z.string()),
+});
+export type ConfigReport = z.infer<typeof ConfigReport>;
+
+export const ConfigChangeReport = z.object({
+  app: z.string(),
+  config: z.int().nullable(),
+  /** The names of the variables whose value is another one now, or that are no more. */
+  changed: z.array(z.string()),
+  /** Null when nothing was restarted: nothing changed, or nothing of the app serves. */
+  deploy: DeployReport.nullable(),
+});
+export type ConfigChangeReport = z.infer<typeof ConfigChangeReport>;
+
+export const ScaleReport = z.object({
+  app: z.string(),
+  processes: z.array(
+    z.object({
+      /** "web" */
+      process: z.string(),
+      wanted: z.int(),
+      serving: z.int(),
+      /** What it was set to by `scale`; null: what the app's formation says, else one. */
+      setting: Count.nullable(),
+    }),
+  ),
+});
+export type ScaleReport = z.infer<typeof ScaleReport>;
+
 export const ReleasesReport = z.object({
   app: z.string(),
   /** The latest first. */
@@ -104,6 +139,17 @@ export const ReleasesReport = z.object({
       state: z.enum(["current", "previous", "kept"]),
       /** ISO 8601. */
       createdAt: z.string().optional(),
+      /** Instances of it are kept frozen: to go back to it takes no start. */
+      warm: z.boolean().optional(),
+      /** Who deployed it. */
+      by: z.string().optional(),
+      commit: z.string().optional(),
+      /** The version of the app's config that it has. */
+      config: z.int().optional(),
+      /** SHA-256 over the paths, modes and contents of its files, in hex. */
+      checksum: z.string().optional(),
+      /** The steps of the deploy that made it, as long as the history has that. */
+      steps: z.array(z.object({ step: z.string(), tookMs: z.int() })).optional(),
       /** Where its start lines come from. */
       source: z.string().optional(),
       files: z.int().optional(),
@@ -130,10 +176,13 @@ export const ReloadReport = z.object({
 });
 export type ReloadReport = z.infer<typeof ReloadReport>;
 
-/** What `onProgress` receives while a deploy goes on. `tookMs` is there when the step has ended. */
+/**
+ * What `onProgress` receives while a deploy goes on. `tookMs` is there when the step has ended; `output`: `detail` is a
+ * line of the output of what goes on in it.
+ */
 export const DeployProgress = z.object({
-  step: z.enum(["check", "release", "start", "ready", "switch", "drain", "stop"]),
-  state: z.enum(["began", "done"]),
+  step: z.enum(["check", "release", "prepare", "start", "ready", "switch", "drain", "stop"]),
+  state: z.enum(["began", "done", "output"]),
   detail: z.string().optional(),
   tookMs: z.int().optional(),
 });

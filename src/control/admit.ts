@@ -1,18 +1,25 @@
 import type { App } from "../app/app.ts";
+import type { DeployRecord } from "../app/deploy.ts";
 import type { DeployProgress } from "../app/reports.ts";
 import { MaestroError } from "../errors.ts";
 import type { Controller } from "./controller.ts";
 import type { Deploy } from "./deploy.ts";
 
-export type DeployRequest = {
+/** Who asks for a change of an app, and whether it waits for its turn. */
+export type TurnRequest = {
   app: string;
-  /** Hostnames that the app shall have from the switch on, besides those it has; normalised. */
-  hostnames: readonly string[];
   /** While another deploy of the app is under way: wait for it instead of failing with `BUSY`. */
   wait: boolean;
   /** Who asks, for the log and for whoever is told `BUSY`. */
   by: string;
   onProgress?: ((progress: DeployProgress) => void) | undefined;
+};
+
+export type DeployRequest = TurnRequest & {
+  /** Hostnames that the app shall have from the switch on, besides those it has; normalised. */
+  hostnames: readonly string[];
+  /** The commit that is deployed, where that is known. */
+  commit?: string | undefined;
 };
 
 /**
@@ -21,7 +28,8 @@ export type DeployRequest = {
  */
 export async function inTurn<T>(
   controller: Controller,
-  request: DeployRequest,
+  request: TurnRequest & { commit?: string | undefined },
+  what: DeployRecord["what"],
   work: (deploy: Deploy) => Promise<T>,
 ): Promise<T> {
   const runtime = controller.runtime(request.app);
@@ -34,7 +42,12 @@ export async function inTurn<T>(
     );
   }
   controller.refuseWhenClosing();
-  const deploy = controller.history.begin(request.app, request.by);
+  const deploy = controller.history.begin({
+    app: request.app,
+    by: request.by,
+    what,
+    commit: request.commit ?? null,
+  });
   runtime.deploying ??= deploy;
   return controller.serializer.run(request.app, async () => {
     controller.refuseWhenClosing();

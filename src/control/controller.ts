@@ -7,12 +7,14 @@ import type { Log } from "../lib/log.ts";
 import { Serializer } from "../lib/serialize.ts";
 import type { Stamps } from "../lib/stamp.ts";
 import type { AppRoute } from "../protocol/worker.ts";
+import { Configs } from "./configs.ts";
 import type { Deploy } from "./deploy.ts";
 import type { History } from "./history.ts";
 import type { Instance } from "./instance.ts";
 import type { OneOff } from "./one-off.ts";
 import type { Logs, Releases, Runner, Traffic } from "./ports.ts";
 import type { Registry } from "./registry.ts";
+import type { Frozen } from "./warm.ts";
 
 /** Why an app that should run does not, as people are told. */
 export type Problem = { message: string; lastWords: string[] };
@@ -56,6 +58,7 @@ export class Controller {
   readonly log: Log;
   readonly registry: Registry;
   readonly history: History;
+  readonly configs: Configs;
   readonly releases: Releases;
   readonly runner: Runner;
   readonly traffic: Traffic;
@@ -64,6 +67,9 @@ export class Controller {
   readonly stamps: Stamps;
   /** Changes to one app come one after the other; apps do not wait for each other. */
   readonly serializer = new Serializer<string>();
+  /** The instances of all apps that are kept frozen, those that were frozen first before the others. */
+  readonly frozen = new Map<Instance, Frozen>();
+  memoryWatch: NodeJS.Timeout | undefined;
   /** Hostnames of deploys under way: hostname → app. */
   readonly claims = new Map<string, string>();
   /** The port that goes into the addresses which people are shown. */
@@ -91,6 +97,7 @@ export class Controller {
     this.log = parts.log;
     this.registry = parts.registry;
     this.history = parts.history;
+    this.configs = new Configs(parts.config.home);
     this.stamps = parts.stamps;
     this.releases = parts.releases;
     this.runner = parts.runner;

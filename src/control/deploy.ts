@@ -1,4 +1,5 @@
 import type { DeployOutcome, DeployRecord } from "../app/deploy.ts";
+import type { Origin } from "../app/release.ts";
 import { toWire } from "../errors.ts";
 import { ownIdentity } from "../lib/processes.ts";
 
@@ -7,6 +8,9 @@ const heartbeatMs = 5000;
 
 /** `last`: nothing comes after it, so it has to survive a power cut. Never rejects. */
 type Write = (record: DeployRecord, options: { last: boolean }) => Promise<void>;
+
+/** What is known of a deploy before it begins. */
+export type DeployFacts = Pick<DeployRecord, "id" | "app" | "by" | "what" | "commit">;
 
 /**
  * A deploy that is under way, and its record, which is written at each of its steps: were this controller to end now,
@@ -19,7 +23,7 @@ export class Deploy {
   #written: Promise<void> = Promise.resolve();
   #heartbeat: NodeJS.Timeout | undefined;
 
-  constructor(facts: Pick<DeployRecord, "id" | "app" | "by">, write: Write) {
+  constructor(facts: DeployFacts, write: Write) {
     const now = new Date().toISOString();
     this.#write = write;
     this.#record = {
@@ -29,6 +33,7 @@ export class Deploy {
       process: ownIdentity(),
       heartbeatAt: now,
       step: "check",
+      steps: [],
       release: null,
       outcome: null,
       endedAt: null,
@@ -39,6 +44,12 @@ export class Deploy {
 
   get id(): string {
     return this.#record.id;
+  }
+
+  /** Of which deploy a release is that it makes. */
+  get origin(): Origin {
+    const { by, id: deploy, commit } = this.#record;
+    return { by, deploy, ...(commit === null ? {} : { commit }) };
   }
 
   get app(): string {
@@ -54,6 +65,11 @@ export class Deploy {
   reached(step: string): void {
     this.#heartbeat ??= setInterval(() => void this.#note({}), heartbeatMs).unref();
     void this.#note({ step });
+  }
+
+  /** A step is done. Written down with what comes next. */
+  took(step: string, tookMs: number): void {
+    this.#record = { ...this.#record, steps: [...this.#record.steps, { step, tookMs }] };
   }
 
   made(release: number): void {

@@ -5,7 +5,7 @@ import { removeTemporary, writeAtomic, writeWhole } from "../lib/atomic-file.ts"
 import { namesIn } from "../lib/directory.ts";
 import type { Log } from "../lib/log.ts";
 import type { Stamps } from "../lib/stamp.ts";
-import { Deploy } from "./deploy.ts";
+import { Deploy, type DeployFacts } from "./deploy.ts";
 
 /** How many deploys of an app are remembered. */
 const kept = 50;
@@ -70,8 +70,8 @@ export class History {
   }
 
   /** Nothing is written before its first step: a misspelt name leaves no trace. */
-  begin(app: string, by: string): Deploy {
-    return new Deploy({ id: this.#stamps.next(), app, by }, (record, { last }) => {
+  begin(facts: Omit<DeployFacts, "id">): Deploy {
+    return new Deploy({ id: this.#stamps.next(), ...facts }, (record, { last }) => {
       const written = this.#write(record, last).finally(() => this.#writing.delete(written));
       this.#writing.add(written);
       return written;

@@ -3,22 +3,35 @@ import type { Address, Exit, LaunchSpec, ReadyQuestion, RunningInstance } from "
 import type { Isolation, IsolationLevel } from "../app/isolation.ts";
 import type { Limits } from "../app/limits.ts";
 import type { OneOffProgram, OneOffSpec } from "../app/one-off.ts";
-import type { Release } from "../app/release.ts";
+import type { Origin, Release } from "../app/release.ts";
 import type { LogLine } from "../app/reports.ts";
 import type { AppRoute, DrainLimits, InFlight, RoutesChange, WorkerStatus } from "../protocol/worker.ts";
 
 /** What the stories need from the other rooms. The composition root plugs the rooms in. */
 
+export type NewRelease = {
+  app: string;
+  gid: number | null;
+  above: number;
+  /** The version of the app's config. */
+  config: number | null;
+  origin: Origin;
+};
+
+export type MadeRelease = {
+  release: Release;
+  fresh: boolean;
+  /** Resolves when the release would survive a power cut. It may be started before, not pointed to. */
+  stored: Promise<void>;
+};
+
 /** Code, and the immutable releases made of it. */
 export type Releases = {
   prepareIncoming(app: string, gid: number | null): Promise<string>;
-  /** The same content as release `latest` gives that release again, not fresh. A new one's number is above `above`. */
-  make(request: { app: string; gid: number | null; latest: number | null; above: number }): Promise<{
-    release: Release;
-    fresh: boolean;
-    /** Resolves when the release would survive a power cut. It may be started before, not pointed to. */
-    stored: Promise<void>;
-  }>;
+  /** The same content and config as release `latest` gives that release again, not fresh. A new one's number is above `above`. */
+  make(request: NewRelease & { latest: number | null }): Promise<MadeRelease>;
+  /** The files of the release `of` as a new one, with another config. */
+  remake(request: NewRelease & { of: number }): Promise<MadeRelease>;
   get(app: string, number: number): Promise<Release>;
   directory(app: string, number: number): string;
   /** All releases, oldest first; for one whose record was damaged, its number and what is wrong. */
@@ -33,6 +46,7 @@ export type Releases = {
       current: number | null;
       previous: number | null;
       served: readonly number[];
+      /** Those that are in use besides. */
       inUse: readonly number[];
     },
   ): Promise<void>;
@@ -57,6 +71,10 @@ export type Runner = {
   untilReady(question: ReadyQuestion, signal: AbortSignal): Promise<Address>;
   /** Asks it to end, and after `graceMs` ends it and all that is left of it. */
   stop(instance: RunningInstance, options: { graceMs: number; signal?: AbortSignal }): Promise<Exit>;
+  /** Stops all of its processes where they are. Answers whether it could; otherwise they go on. */
+  freeze(instance: RunningInstance): Promise<boolean>;
+  /** They go on where they were. Of one that is not frozen, nothing happens. */
+  thaw(instance: RunningInstance): Promise<void>;
   /** Limits one that runs. Throws `BAD_INPUT` when it uses more than that. */
   limit(instance: RunningInstance, limits: Limits): void;
   /** Why this machine cannot limit what it cannot, in sentences. */
@@ -122,6 +140,12 @@ export type Logs = {
   recent(request: LogRequest): Promise<LogLine[]>;
   /** Earlier lines, then every line that comes, of instances that start later too, until the signal. */
   follow(request: LogRequest, onLine: (line: LogLine) => void, signal: AbortSignal): Promise<void>;
+  /** Each line that an instance writes, told as it comes; resolves when it has ended and all was told. */
+  followOutput(
+    output: LaunchSpec["output"],
+    onLine: (text: string) => void,
+    ended: Promise<unknown>,
+  ): Promise<void>;
   /** Standard output's, then standard error's. */
   lastLines(output: LaunchSpec["output"], count: number): Promise<string[]>;
   /** Removes the output of instances that ended long ago. */

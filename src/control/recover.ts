@@ -7,9 +7,10 @@ import type { AdoptedInstance, EndedInstance } from "./ports.ts";
 import { retire } from "./retire.ts";
 import { beginRevival, revive } from "./revive.ts";
 import { untilReady } from "./start.ts";
-import { wantedInstances } from "./start-all.ts";
 import { enterService } from "./supervise.ts";
 import { sweepDaily } from "./tidy.ts";
+import { wantedInstances } from "./wanted.ts";
+import { frozenUntil, keepWarm, thaw } from "./warm.ts";
 
 /**
  * Brings what runs in line with what is wanted, after a start of the controller: takes over the instances of an
@@ -20,6 +21,7 @@ export async function recover(controller: Controller): Promise<void> {
   const found = await findInstances(controller);
   const apps = controller.registry.all();
   await Promise.all(apps.map((app) => adoptWanted(controller, app, found)));
+  for (const app of apps) await keepFrozen(controller, app, found);
   await concludeDeploys(controller);
   const missing = (await Promise.all(apps.map((app) => findMissing(controller, app)))).flat();
   const revivals = missing
@@ -45,15 +47,38 @@ async function tidyUp(controller: Controller, { running: strays }: Found): Promi
 /** Takes over the instances that are wanted: of the wanted release, one for each id, the latest that answers. */
 async function adoptWanted(controller: Controller, app: App, { running }: Found): Promise<void> {
   if (app.stopped || app.release === null) return;
+  // One whose record is damaged runs all the same: then what runs of it is what is wanted.
+  const release = await controller.releases.get(app.name, app.release).catch(() => null);
+  const ids = release && new Set(wantedInstances(app, release));
   for (const candidate of running) {
     const isWanted = candidate.app === app.name && candidate.release === app.release;
-    if (!isWanted || controller.runtime(app.name).serving.has(candidate.id)) continue;
+    if (
+      !isWanted ||
+      ids?.has(candidate.id) === false ||
+      controller.runtime(app.name).serving.has(candidate.id)
+    )
+      continue;
     const instance = takeOver(controller, candidate);
+    // Somebody was about to go back to this release, and had decided it.
+    if ((await frozenUntil(controller, candidate)) !== null) await thaw(controller, candidate);
     if (!(await answers(controller, app, instance))) continue;
     running.delete(candidate);
     enterService(controller, app, instance);
     const { id, running: process, port } = instance;
     controller.log.info({ app: app.name, instance: id, pid: process.pid, port }, "instance.adopted");
+  }
+}
+
+/** What an earlier controller froze stays frozen, for what is left of its time. */
+async function keepFrozen(controller: Controller, app: App, { running }: Found): Promise<void> {
+  for (const candidate of running) {
+    const until = candidate.app === app.name ? await frozenUntil(controller, candidate) : null;
+    const leftMs = Math.min((until ?? 0) - Date.now(), controller.config.warm * 1000);
+    if (app.stopped || candidate.release === app.release || leftMs <= 0) continue;
+    const instance = takeOver(controller, candidate);
+    instance.became("ready");
+    instance.became("replaced");
+    if (await keepWarm(controller, app.name, instance, leftMs)) running.delete(candidate);
   }
 }
 

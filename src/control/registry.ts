@@ -131,6 +131,7 @@ export class Registry {
       previousRelease: null,
       served: [],
       deploy: null,
+      config: null,
       scale: {},
       limits: {},
       stopped: false,

@@ -48,11 +48,13 @@ function reportDeath({ exit, ...facts }: Death): NonNullable<AppReport["lastDeat
 }
 
 function stateOf(controller: Controller, app: App): AppReport["state"] {
-  const { problem, revivals, serving } = controller.runtime(app.name);
+  const { problem, revivals, serving, deploying } = controller.runtime(app.name);
   if (app.release === null) return "empty";
   if (app.stopped) return "stopped";
   if (problem) return "failing";
-  return revivals.size > 0 || serving.size === 0 ? "starting" : "serving";
+  if (revivals.size > 0) return "starting";
+  if (serving.size > 0) return "serving";
+  return deploying ? "starting" : "stopped"; // An app that was scaled to nothing.
 }
 
 /** What runs, with what is under way at each as the workers count it. */

@@ -6,49 +6,75 @@ import { type DeployRequest, HostnameClaims, inTurn, withHostnames } from "./adm
 import type { Controller } from "./controller.ts";
 import type { Deploy } from "./deploy.ts";
 import type { Instance } from "./instance.ts";
+import type { MadeRelease, NewRelease } from "./ports.ts";
 import { register } from "./register.ts";
+import { runReleaseProcess } from "./release-process.ts";
 import { urlsOf } from "./report.ts";
 import { retire } from "./retire.ts";
+import { beginRevival, revive } from "./revive.ts";
 import { discardAll, refuseEnded, startAll } from "./start-all.ts";
 import { Steps } from "./steps.ts";
 import { enterService } from "./supervise.ts";
 import { tidyReleases } from "./tidy.ts";
 import { traced } from "./trace.ts";
+import { wantedInstances } from "./wanted.ts";
 
 /**
- * New code behind an app's hostnames, and nobody notices: release → start → ready → switch. Then, after the reply,
- * the old instances drain and stop. When anything before the switch fails, the fresh instances are stopped and
- * the old ones were never touched.
+ * New code behind an app's hostnames, and nobody notices.
  *
- * Throws `BUSY`, `APP_NOT_FOUND`, `HOSTNAME_TAKEN`, `NOTHING_TO_RUN`, `BAD_INPUT`, `APP_NOT_READY`, `APP_EXITED`.
+ * Throws `BUSY`, `APP_NOT_FOUND`, `HOSTNAME_TAKEN`, `NOTHING_TO_RUN`, `BAD_INPUT`, `BUILD_FAILED`, `APP_NOT_READY`,
+ * `APP_EXITED`.
  */
 export async function restart(controller: Controller, request: DeployRequest): Promise<DeployReport> {
-  return inTurn(controller, request, async (deploy) => {
-    const steps = new Steps(deploy, request.onProgress);
-    const began = performance.now();
+  return inTurn(controller, request, "deploy", (deploy) =>
+    goLive(controller, request, deploy, { choose: (app) => makeRelease(controller, app, deploy) }),
+  );
+}
 
-    using claims = new HostnameClaims(controller, request.app);
-    const known = await steps.run("check", () => check(controller, request, claims));
-    const made = await steps.run("release", () => makeRelease(controller, known, deploy), describeRelease);
-    await using undo = new AsyncDisposableStack();
-    undo.defer(() => dropRelease(controller, known, made));
+/** What differs between the ways in which a release gets live. */
+export type Way = {
+  /** The release. A fresh one is gone again when it does not get live. */
+  choose(app: App): Promise<MadeRelease>;
+  /** Its instances, ready for traffic; one at least of those that are wanted. Default: all are started. */
+  start?(app: App, release: Release, steps: Steps): Promise<Instance[]>;
+};
 
-    const { plan } = made.release;
-    claims.add(plan.hostnames);
-    // The disk makes the release last while the app starts: it takes about as long.
-    const fresh = await startAll(controller, known, made.release, steps);
-    undo.defer(() => discardAll(controller, fresh));
+/**
+ * A release behind an app's hostnames: release → prepare → start → ready → switch. Then, after the reply, the old instances drain
+ * and stop. When anything before the switch fails, the fresh instances are stopped and the old ones were never touched.
+ */
+export async function goLive(
+  controller: Controller,
+  request: DeployRequest,
+  deploy: Deploy,
+  { choose, start = (...what) => startAll(controller, ...what) }: Way,
+): Promise<DeployReport> {
+  const steps = new Steps(deploy, request.onProgress);
+  const began = performance.now();
 
-    const named = withHostnames(known, [...request.hostnames, ...plan.hostnames]);
-    const app = await keep(controller, withRelease(named, made.release, deploy), made, fresh);
-    undo.move(); // From here on nothing is undone.
-    const replaced = await steps.run("switch", () => switchTo(controller, app, fresh));
+  using claims = new HostnameClaims(controller, request.app);
+  const known = await steps.run("check", () => check(controller, request, claims));
+  const made = await steps.run("release", () => choose(known), describeRelease);
+  await using undo = new AsyncDisposableStack();
+  undo.defer(() => dropRelease(controller, known, made));
 
-    void afterwards(controller, app, replaced);
-    const tookMs = Math.round(performance.now() - began);
-    controller.log.info({ app: app.name, release: app.release, tookMs, by: request.by }, "app.restarted");
-    return report(controller, app, made.release, fresh, tookMs);
-  });
+  const { plan } = made.release;
+  claims.add(plan.hostnames);
+  if (made.fresh) await runReleaseProcess(controller, known, made.release, steps);
+  // The disk makes the release last while the app starts: it takes about as long.
+  const fresh = await start(known, made.release, steps);
+  undo.defer(() => discardAll(controller, fresh));
+
+  const named = withHostnames(known, [...request.hostnames, ...plan.hostnames]);
+  const app = await keep(controller, withRelease(named, made.release, deploy), made, fresh);
+  undo.move(); // From here on nothing is undone.
+  const replaced = await steps.run("switch", () => switchTo(controller, app, fresh));
+
+  startMissing(controller, app, made.release);
+  void afterwards(controller, app, replaced);
+  const tookMs = Math.round(performance.now() - began);
+  controller.log.info({ app: app.name, release: app.release, tookMs, by: request.by }, "app.restarted");
+  return report(controller, app, made.release, fresh, tookMs);
 }
 
 async function check(controller: Controller, request: DeployRequest, claims: HostnameClaims): Promise<App> {
@@ -58,24 +84,40 @@ async function check(controller: Controller, request: DeployRequest, claims: Hos
   return app;
 }
 
-type MadeRelease = Awaited<ReturnType<Controller["releases"]["make"]>>;
-
 const describeRelease = ({ release, fresh }: MadeRelease) =>
   `v${release.number} from ${release.plan.source}${fresh ? "" : ", unchanged"}`;
 
 async function makeRelease(controller: Controller, app: App, deploy: Deploy): Promise<MadeRelease> {
-  await deploy.written(); // Whatever the next controller may find half-done has a record.
-  const above = controller.history.highestRelease(app.name);
-  const gid = app.user?.gid ?? null;
-  const made = await controller.releases.make({ app: app.name, gid, latest: app.release, above });
+  const request = await newRelease(controller, app, deploy);
+  const made = await controller.releases.make({ ...request, latest: app.release });
   deploy.made(made.release.number);
   return made;
 }
 
-function withRelease(app: App, { number }: Release, { id: deploy }: Deploy): App {
+/** What every new release of an app is made with. */
+export async function newRelease(
+  { history }: Controller,
+  { name, user, config }: App,
+  deploy: Deploy,
+): Promise<NewRelease> {
+  await deploy.written(); // Whatever the next controller may find half-done has a record.
+  const above = history.highestRelease(name);
+  return { app: name, gid: user?.gid ?? null, above, config, origin: deploy.origin };
+}
+
+function withRelease(app: App, { number, config = null }: Release, { id: deploy }: Deploy): App {
   const previousRelease = app.release === number ? app.previousRelease : app.release;
-  const served = [...app.served.filter((other) => other !== number), number].slice(-mostServed);
-  return { ...app, release: number, previousRelease, served, deploy, stopped: false };
+  const served = servedWith(app, number).slice(-mostServed);
+  return { ...app, release: number, previousRelease, served, config, deploy, stopped: false };
+}
+
+/** The latest last. Those that are gone back from stand first: nobody wants them back by going back once more. */
+function servedWith({ release, served }: App, number: number): number[] {
+  const others = served.filter((other) => other !== number);
+  if (release === null || number >= release) return [...others, number];
+  const since = served.indexOf(number);
+  const left = others.filter((other) => served.indexOf(other) > since);
+  return [...left, ...others.filter((other) => !left.includes(other)), number];
 }
 
 /** Retention keeps fewer. */
@@ -121,8 +163,31 @@ async function switchTo(controller: Controller, app: App, fresh: readonly Instan
   return replaced;
 }
 
+/** What is wanted besides those that have been started is started now, and until it serves. */
+function startMissing(controller: Controller, app: App, release: Release): void {
+  const runtime = controller.runtime(app.name);
+  for (const id of wantedInstances(app, release)) {
+    if (runtime.serving.has(id) || runtime.revivals.has(id)) continue;
+    void revive(controller, app.name, id, beginRevival(runtime, id));
+  }
+}
+
+/** Whether an app may go back to what was replaced: it is another release, and lets itself be frozen. */
+async function mayGoBack(
+  { releases, config }: Controller,
+  app: App,
+  replaced: readonly Instance[],
+): Promise<boolean> {
+  const before = replaced[0]?.release;
+  if (config.warm === 0 || before === undefined || before === app.release) return false;
+  const release = await releases.get(app.name, before).catch(() => null); // Then there is nothing to go back to.
+  return release !== null && release.plan.warm !== false;
+}
+
 async function afterwards(controller: Controller, app: App, replaced: Instance[]): Promise<void> {
-  const retired = retire(controller, app.name, replaced);
+  const retired = retire(controller, app.name, replaced, {
+    mayGoBack: () => mayGoBack(controller, app, replaced),
+  });
   await controller.serializer.run(app.name, () => tidyReleases(controller, app));
   await retired;
   controller.log.info({ app: app.name, release: app.release }, "app.settled");

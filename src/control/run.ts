@@ -4,6 +4,7 @@ import type { CallersTerminal } from "../app/one-off.ts";
 import type { RunOutput, RunReport, RunStarted } from "../app/reports.ts";
 import { MaestroError } from "../errors.ts";
 import type { Controller } from "./controller.ts";
+import { environmentOf } from "./environment.ts";
 import { type EndOptions, OneOff } from "./one-off.ts";
 import { placeOf } from "./start.ts";
 
@@ -108,7 +109,8 @@ async function start(
   const { instance: id, release: number, key } = oneOff;
   try {
     const release = await controller.releases.get(app.name, number);
-    const place = placeOf(controller, { app, release, id }, key);
+    const env = await environmentOf(controller, release);
+    const place = { ...placeOf(controller, { app, release, id }, key), env };
     const program = await controller.runner.startProgram({ ...place, command, terminal });
     oneOff.began(program);
     // Of its words only the first: arguments may be secrets.

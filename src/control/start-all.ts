@@ -6,15 +6,17 @@ import type { Controller } from "./controller.ts";
 import type { Instance } from "./instance.ts";
 import { discard, lastWords, startInstance } from "./start.ts";
 import type { Steps } from "./steps.ts";
+import { wantedInstances } from "./wanted.ts";
 
-/** Every instance that the app wants, started side by side. All are ready, or none runs any more. */
+/** Instances of a release, started side by side: all that the app wants. All are ready, or none runs any more. */
 export async function startAll(
   controller: Controller,
   app: App,
   release: Release,
   steps: Steps,
+  ids: readonly string[] = wantedInstances(app, release),
 ): Promise<Instance[]> {
-  const ids = wantedInstances(app, release);
+  if (ids.length === 0) return [];
   const failure = new AbortController();
   let started = 0;
   steps.began("start");
@@ -41,15 +43,6 @@ export async function startAll(
   }
   steps.done("ready");
   return ready;
-}
-
-/** "web.1", "web.2", "worker.1": one of each process type unless the app's scale or its formation says otherwise. */
-export function wantedInstances(app: App, release: Release): string[] {
-  const types = Object.keys(release.plan.processes).filter((type) => type !== "release");
-  return types.flatMap((type) => {
-    const count = app.scale[type] ?? release.plan.formation[type] ?? 1;
-    return Array.from({ length: count }, (_, index) => `${type}.${index + 1}`);
-  });
 }
 
 /** Ends instances that never served; nothing of them runs when this resolves. */

@@ -5,6 +5,7 @@ import { limitsFor } from "../app/limits.ts";
 import type { Readiness, Release } from "../app/release.ts";
 import { MaestroError } from "../errors.ts";
 import type { Controller } from "./controller.ts";
+import { environmentOf } from "./environment.ts";
 import { Instance } from "./instance.ts";
 import type { PortLease } from "./ports.ts";
 import { runDirectoryOf, track } from "./track.ts";
@@ -45,7 +46,8 @@ export async function startInstance(
   }
 }
 
-async function launch(controller: Controller, { app, release, id }: StartRequest): Promise<Instance> {
+/** Starts an instance, which is then counted among the living of its app. */
+export async function launch(controller: Controller, { app, release, id }: StartRequest): Promise<Instance> {
   const processType = id.slice(0, id.lastIndexOf("."));
   const start = release.plan.processes[processType];
   if (!start) {
@@ -54,9 +56,10 @@ async function launch(controller: Controller, { app, release, id }: StartRequest
       `release v${release.number} of ${app.name} has no process "${processType}"`,
     );
   }
+  const env = await environmentOf(controller, release);
   const lease = processType === "web" ? await controller.runner.leasePort() : null;
   try {
-    const spec = specify(controller, { app, release, id }, start, lease);
+    const spec = { ...specify(controller, { app, release, id }, start, lease), env };
     const running = await controller.runner.launch(spec);
     const instance = new Instance(
       { running, id, release: release.number, startedAt: new Date().toISOString(), output: spec.output },
@@ -83,7 +86,7 @@ function specify(
   { app, release, id }: StartRequest,
   start: LaunchSpec["start"],
   lease: PortLease | null,
-): LaunchSpec {
+): Omit<LaunchSpec, "env"> {
   const file = `${id}.v${release.number}.${controller.stamps.next()}`;
   return {
     ...placeOf(controller, { app, release, id }, `${app.name}.${file}`),
@@ -98,14 +101,13 @@ export function placeOf(
   controller: Controller,
   { app, release, id }: StartRequest,
   key: string,
-): Omit<LaunchSpec, "start" | "port" | "output"> {
+): Omit<LaunchSpec, "start" | "port" | "output" | "env"> {
   return {
     app: app.name,
     key,
     id,
     release: release.number,
     directory: controller.releases.directory(app.name, release.number),
-    env: release.plan.env,
     user: controller.runner.effectiveUser(app.user),
     storage: release.plan.storage ? storageOf(controller, app.name) : null,
     limits: limitsFor(app.limits, release.plan.limits),

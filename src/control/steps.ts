@@ -21,8 +21,14 @@ export class Steps {
     this.#tell({ step, state: "began" });
   }
 
+  /** A line of the output of what goes on in a step. */
+  output(step: Step, text: string): void {
+    this.#progress({ step, state: "output", detail: text });
+  }
+
   done(step: Step, detail?: string): void {
     const tookMs = Math.round(performance.now() - (this.#began.get(step) ?? performance.now()));
+    this.#deploy.took(step, tookMs);
     this.#tell({ step, state: "done", tookMs, ...(detail === undefined ? {} : { detail }) });
   }
 
@@ -33,7 +39,7 @@ export class Steps {
     return result;
   }
 
-  #tell(progress: DeployProgress): void {
+  #tell(progress: DeployProgress & { state: "began" | "done" }): void {
     tell({ app: this.#deploy.app, step: progress.step, state: progress.state });
     this.#progress(progress);
   }

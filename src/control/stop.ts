@@ -27,10 +27,11 @@ export async function removeApp(
     // Again: one may have begun before the app was forgotten, and would run in what goes now.
     await endRuns(controller, name, { reason: `${name} was removed`, graceMs: 0 });
     await controller.releases.removeApp(name);
+    await controller.configs.forget(name);
     await controller.history.forget(name);
     controller.forget(name);
     controller.nameHosts();
-    const removed = ["its processes", "its hostnames", "its releases"];
+    const removed = ["its processes", "its hostnames", "its releases", "its config"];
     const logs = join(controller.config.home, "apps", name);
     if (!data) return removed;
     // Again, since the log keeper may have written there at this very moment.

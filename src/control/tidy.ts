@@ -21,16 +21,26 @@ export async function tidyReleases(controller: Controller, app: App): Promise<vo
  * Removes what retention does not keep, and what deploys that failed have made. Only in the app's turn: another deploy
  * may be making a release.
  */
-export async function sweepReleases(
-  controller: Controller,
-  { name, release, previousRelease, served }: App,
-): Promise<void> {
+export async function sweepReleases(controller: Controller, app: App): Promise<void> {
+  const { name, release, previousRelease, served } = app;
   try {
-    const inUse = [...controller.runtime(name).runs].map((run) => run.release);
+    const { living, runs } = controller.runtime(name);
+    const inUse = [...living, ...runs].map((running) => running.release);
     await controller.releases.sweep(name, { current: release, previous: previousRelease, served, inUse });
+    await sweepConfigs(controller, app);
   } catch (error) {
     controller.log.warn({ app: name, error: (error as Error).message }, "release.sweep.failed");
   }
+}
+
+/** A version of the config stays as long as a release has it, or the next one will. */
+async function sweepConfigs({ configs, releases }: Controller, { name, config }: App): Promise<void> {
+  const kept = new Set(config === null ? [] : [config]);
+  for (const release of await releases.list(name)) {
+    if ("problem" in release) return; // Nobody knows which one it has.
+    if (release.config) kept.add(release.config);
+  }
+  await configs.sweep(name, kept);
 }
 
 /** Now and once a day: releases grow old also where nobody deploys. Resolves after the first time. */

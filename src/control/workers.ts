@@ -47,6 +47,8 @@ export class Workers implements Traffic {
   /** Changes of routes and joining workers come one after the other, so that no worker misses a change. */
   readonly #turns = new Serializer<"routes" | "members">();
   readonly #stranded = Promise.withResolvers<void>();
+  /** Settles when no worker is coming up. */
+  #joining: Promise<void> = Promise.resolve();
   #routesKnown = false;
   #ending = false;
   /** How many ran already when this controller came. */
@@ -92,6 +94,8 @@ export class Workers implements Traffic {
       this.#routesKnown = true;
       await this.#set.route(change);
     });
+    // One that is coming up accepts already, by the routes that its elder had: it is told of others when it has joined.
+    await this.#joining;
   }
 
   drain(instance: string, limits: DrainLimits): Promise<InFlight> {
@@ -184,6 +188,12 @@ export class Workers implements Traffic {
   }
 
   async #add(): Promise<void> {
+    const joined = this.#bringUp();
+    this.#joining = joined.catch(() => {}); // Whoever adds it is told.
+    await joined;
+  }
+
+  async #bringUp(): Promise<void> {
     const { entry, settings: wanted } = this.#program;
     this.#serial += 1;
     const name = `${process.pid}-${Date.now().toString(36)}-${this.#serial}.sock`;

@@ -32,6 +32,12 @@ export function readProcess(pid: number): ProcessInfo | null {
   return { pid, startTime, parent: Number(parent), group: Number(group), session: Number(session) };
 }
 
+/** Whether a process has been stopped where it is (SIGSTOP), or is gone. */
+export function isStopped(pid: number): boolean {
+  const stat = readProc(`${pid}/stat`);
+  return stat === null || /^[TtZX]/.test(stat.slice(stat.lastIndexOf(")") + 2));
+}
+
 /** Every process of this machine that we can see, zombies excepted. */
 export function listProcesses(): ProcessInfo[] {
   return readdirSync("/proc")

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { LaunchSpec } from "../app/instance.ts";
 import type { LogLine } from "../app/reports.ts";
 import { followApp } from "./follow-app.ts";
+import { followOutput } from "./follow-output.ts";
 import { logsIn, recentLines } from "./history.ts";
 import { type LogName, sideFilesOf } from "./names.ts";
 import { lastLines } from "./tail.ts";
@@ -41,6 +42,15 @@ export class AppLogs {
   ): Promise<void> {
     const directory = this.#directory(app);
     await followApp({ directory, isWanted: ofType(processType), lines, after }, onLine, signal);
+  }
+
+  /** Each line that an instance writes, as it comes; resolves when it has ended and all was told. */
+  followOutput(
+    { stdout, stderr }: Output,
+    onLine: (text: string) => void,
+    ended: Promise<unknown>,
+  ): Promise<void> {
+    return followOutput([stdout, stderr], onLine, ended);
   }
 
   lastLines({ stdout, stderr }: Output, count: number): Promise<string[]> {

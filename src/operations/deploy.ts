@@ -24,18 +24,25 @@ export const restartOperation = operation({
     hostname: Hostname.optional(),
     hostnames: z.array(Hostname).default([]),
     wait: z.boolean().default(false),
+    /** The commit that was sent, for the record. */
+    commit: z
+      .string()
+      .regex(/^[0-9a-f]{7,64}$/, "a commit is 7 to 64 characters of 0-9 and a-f")
+      .optional(),
   }),
   output: DeployReport,
-  handle: ({ controller }, { app, hostname, hostnames, wait }, { principal, onProgress }) =>
+  handle: ({ controller }, { app, hostname, hostnames, wait, commit }, { principal, onProgress }) =>
     restart(controller, {
       app,
       hostnames: hostname === undefined ? hostnames : [hostname, ...hostnames],
       wait,
       by: describe(principal),
+      commit,
       onProgress,
     }),
 });
 
+/** Who asks, as the log and the history tell it. */
 export const describe = (principal: Principal) =>
   principal.kind === "key" ? `key ${principal.name}` : `an admin (${principal.via})`;
 
@@ -70,7 +77,12 @@ export const restartAppOperation = operation({
   input: z.object({ name: AppName }),
   output: Applications,
   handle: async (subject, { name }, { principal }) => {
-    await restart(subject.controller, { app: name, hostnames: [], wait: false, by: describe(principal) });
+    await restart(subject.controller, {
+      app: name,
+      hostnames: [],
+      wait: false,
+      by: describe(principal),
+    });
     return applications(subject);
   },
 });

@@ -1,7 +1,9 @@
 import { z } from "zod";
 import { AppName } from "../app/app.ts";
-import { ReleasesReport } from "../app/reports.ts";
+import { DeployReport, ReleasesReport } from "../app/reports.ts";
 import { reportReleases } from "../control/report-releases.ts";
+import { rollback } from "../control/rollback.ts";
+import { describe } from "./deploy.ts";
 import { operation } from "./operation.ts";
 
 export const releasesOperation = operation({
@@ -11,4 +13,19 @@ export const releasesOperation = operation({
   input: z.object({ app: AppName, deploys: z.int().min(0).max(1000).default(10) }),
   output: ReleasesReport,
   handle: async ({ controller }, { app, deploys }) => reportReleases(controller, app, deploys),
+});
+
+export const rollbackOperation = operation({
+  name: "rollback",
+  summary: "Puts an earlier release of an app live again, with the config that it had",
+  access: "app",
+  input: z.object({
+    app: AppName,
+    /** The number of the release; absent: the one that served before. */
+    to: z.int().min(1).optional(),
+    wait: z.boolean().default(false),
+  }),
+  output: DeployReport,
+  handle: async ({ controller }, { app, to, wait }, { principal, onProgress }) =>
+    rollback(controller, { app, to, wait, by: describe(principal), onProgress }),
 });

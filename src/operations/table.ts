@@ -8,12 +8,13 @@ import {
   statusOperation,
   stopOperation,
 } from "./apps.ts";
+import { configOperation, configSetOperation, configUnsetOperation } from "./config.ts";
 import { incomingOperation, registerAppOperation, restartAppOperation, restartOperation } from "./deploy.ts";
 import { doctorOperation } from "./doctor.ts";
 import { limitsOperation } from "./limits.ts";
 import { logsOperation } from "./logs.ts";
 import type { Operation } from "./operation.ts";
-import { releasesOperation } from "./releases.ts";
+import { releasesOperation, rollbackOperation } from "./releases.ts";
 import { reloadOperation } from "./reload.ts";
 import {
   runInputOperation,
@@ -22,6 +23,7 @@ import {
   runSignalOperation,
   runTakenOperation,
 } from "./run.ts";
+import { scaleOperation } from "./scale.ts";
 
 /** What Maestro can do. Every door opens onto this table. */
 export const operations: ReadonlyMap<string, Operation> = new Map(
@@ -38,14 +40,19 @@ export const operations: ReadonlyMap<string, Operation> = new Map(
     domainsOperation,
     domainsAddOperation,
     domainsRemoveOperation,
+    configOperation,
+    configSetOperation,
+    configUnsetOperation,
     removeOperation,
     stopOperation,
+    scaleOperation,
     runOperation,
     runInputOperation,
     runTakenOperation,
     runResizeOperation,
     runSignalOperation,
     releasesOperation,
+    rollbackOperation,
     reloadOperation,
     doctorOperation,
   ].map((operation) => [operation.name, operation]),

@@ -16,6 +16,8 @@ export const instanceFiles = {
   sandbox: "sandbox",
   /** A FIFO that the shim holds open: its end is the end of the shim. */
   alive: "alive",
+  /** There while the instance is frozen, or is about to be: until when, in ms since 1970. Written by the controller. */
+  frozen: "frozen",
 } as const;
 
 export const InstanceRecord = z.object({

@@ -45,6 +45,7 @@ const AppJson = z.object({
       hostnames: z.array(Hostname).default([]),
       limits: LimitsInput.default({}),
       storage: z.boolean().default(false),
+      warm: z.boolean().optional(),
     })
     .optional(),
 });
@@ -53,7 +54,7 @@ type AppJson = z.infer<typeof AppJson>;
 /** What app.json adds to the plan of a release. `healthPath`: null when it declares no health check of the web. */
 export type Declared = Pick<
   ReleasePlan,
-  "env" | "formation" | "hostnames" | "storage" | "limits" | "notes"
+  "env" | "formation" | "hostnames" | "storage" | "limits" | "notes" | "warm"
 > & {
   healthPath: string | null;
 };
@@ -76,6 +77,7 @@ export async function readAppJson(directory: string): Promise<Declared> {
     env: valuesOf(declared.env),
     formation: quantitiesOf(declared.formation),
     hostnames: [...new Set(declared.maestro?.hostnames)],
+    ...(declared.maestro?.warm === false ? { warm: false } : {}),
     storage: declared.maestro?.storage ?? false,
     limits: declared.maestro?.limits ?? {},
     notes: notesOn(declared),

@@ -35,12 +35,7 @@ export async function detect(directory: string, shownAs = directory): Promise<Re
     ...found,
     ...declared,
     ready: healthPath === null ? found.ready : { kind: "health", path: healthPath },
-    notes: [
-      ...pkg.notes,
-      ...declared.notes,
-      ...strangersIn(declared.formation, found.processes),
-      ...("release" in found.processes ? ["the Procfile's release process is not run yet"] : []),
-    ],
+    notes: [...pkg.notes, ...declared.notes, ...strangersIn(declared.formation, found.processes)],
   };
 }
 

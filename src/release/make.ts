@@ -1,21 +1,20 @@
-import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { rename, rm, stat } from "node:fs/promises";
+import { rename, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { promisify } from "node:util";
-import type { Release, ReleasePlan } from "../app/release.ts";
+import type { Origin, Release, ReleasePlan } from "../app/release.ts";
 import { isSystemError, MaestroError } from "../errors.ts";
 import { type Base, type BuildRequest, buildTree } from "./build.ts";
 import { Content } from "./content.ts";
 import { detect } from "./detect.ts";
 import { makeFailure } from "./failures.ts";
+import { discard, store } from "./finish.ts";
 import { prepareReleases } from "./incoming.ts";
 import { recallDigests, rememberDigests } from "./incoming-index.ts";
-import { readManifest, writeManifest } from "./manifest.ts";
+import { readManifest } from "./manifest.ts";
 import { modesFor } from "./modes.ts";
 import { Pace } from "./pace.ts";
 import type { Places } from "./places.ts";
-import { readRecord, releaseNumbers, writeRecord } from "./records.ts";
+import { readRecord, releaseNumbers } from "./records.ts";
 import { changeTree, takeStaged } from "./staging.ts";
 import { checksumOf, type Entry, isFile, isRead } from "./tree.ts";
 import { type SourceTree, walk } from "./walk.ts";
@@ -25,13 +24,16 @@ export const isPartial = (name: string) => /^\.v\d+\.partial-/.test(name);
 
 /**
  * `gid`: the group that may read the release; null: everyone. `latest`: the release to compare with. `above`: the
- * highest number that was ever given, also to a release of which nothing is left.
+ * highest number that was ever given, also to a release of which nothing is left. `config`: the version of the app's
+ * config that it shall have.
  */
 export type MakeRequest = {
   app: string;
   gid: number | null;
   latest: number | null;
   above: number;
+  config?: number | null;
+  origin?: Origin;
   now?: Date;
 };
 /**
@@ -41,7 +43,8 @@ export type MakeRequest = {
 export type MadeRelease = { release: Release; fresh: boolean; stored: Promise<void> };
 
 /**
- * What lies in `incoming/`, as an immutable release. The same content as release `latest` is that release again.
+ * What lies in `incoming/`, as an immutable release. The same content and config as release `latest` is that release
+ * again.
  * When this fails nothing is changed; when the power fails, there is a whole new release afterwards or none.
  *
  * Throws `NOTHING_TO_RUN`, `BAD_INPUT`, and `INTERNAL` for a disk that is full, read-only or unreadable.
@@ -74,12 +77,12 @@ async function readIncoming(places: Places, pace: Pace): Promise<SourceTree> {
 /** The release `latest`, when `incoming/` holds the same; null when it does not, or when that one is of no use. */
 async function findUnchanged(
   places: Places,
-  { latest, gid }: MakeRequest,
+  { latest, gid, config = null }: MakeRequest,
   source: SourceTree,
   content: Content,
 ): Promise<Release | null> {
   const release = latest === null ? null : await findUsable(places, latest, gid);
-  if (release === null) return null;
+  if (release === null || (release.config ?? null) !== config) return null;
   const unread = source.entries.filter(isFile).filter(({ digest }) => digest === null);
   for (const file of unread) file.digest = await content.digest(file);
   if (checksumOf(source.entries.filter(isRead)) !== release.checksum) return null;
@@ -107,7 +110,7 @@ async function makeFresh(
   source: SourceTree,
   content: Content,
 ): Promise<Pick<MadeRelease, "release" | "stored">> {
-  const { gid, now = new Date() } = request;
+  const { gid } = request;
   const numbers = await releaseNumbers(places);
   const number = Math.max(numbers.at(-1) ?? 0, request.above) + 1;
   await prepareReleases(places, gid);
@@ -117,8 +120,8 @@ async function makeFresh(
     const entries = await fillTree(places, partial, base, { source, content, modes: modesFor(gid) });
     const plan = await detect(partial, places.incoming);
     await rename(partial, places.release(number));
-    const release = describe(places.app, number, entries, plan, now);
-    const stored = store(places, request, release, entries, source);
+    const release = describe(places.app, number, entries, plan, request);
+    const stored = keep(places, request, release, entries, source);
     stored.catch(() => {}); // Whoever made it awaits it too, but perhaps later than it fails.
     return { release, stored };
   } catch (error) {
@@ -138,22 +141,17 @@ async function fillTree(
   return buildTree(partial, { ...request, base });
 }
 
-/** Makes a release last. Its record comes last: it is a release from then on. */
-async function store(
+async function keep(
   places: Places,
   { gid, latest }: MakeRequest,
   release: Release,
   entries: Entry[],
   source: SourceTree,
 ): Promise<void> {
-  const { number } = release;
   try {
-    await syncFileSystem(places.release(number));
-    await writeManifest(places.manifest(number), gid, entries);
-    await writeRecord(places, release);
+    await store(places, release, entries, gid);
     await rememberDigests(places.incomingIndex, source.entries, source.readAtMs);
   } catch (error) {
-    await discard(places.release(number), places.manifest(number), places.record(number));
     throw makeFailure(error, places.app, places.releases, latest);
   }
 }
@@ -172,7 +170,13 @@ async function findBase(
   return { number, directory: places.release(number), entries: manifest.entries, files: new Map(files) };
 }
 
-function describe(app: string, number: number, entries: Entry[], plan: ReleasePlan, now: Date): Release {
+function describe(
+  app: string,
+  number: number,
+  entries: Entry[],
+  plan: ReleasePlan,
+  { config = null, origin, now = new Date() }: MakeRequest,
+): Release {
   const files = entries.filter((entry) => entry.kind === "file");
   return {
     v: 1,
@@ -183,15 +187,9 @@ function describe(app: string, number: number, entries: Entry[], plan: ReleasePl
     bytes: files.reduce((sum, { size }) => sum + size, 0),
     createdAt: now.toISOString(),
     plan,
+    config,
+    ...(origin ? { origin } : {}),
   };
-}
-
-/**
- * syncfs(2), of which Node knows nothing: one call writes out all that is new. An fsync(2) for each of thousands of
- * small files costs a commit of the journal each, minutes on a slow disk.
- */
-async function syncFileSystem(path: string): Promise<void> {
-  await promisify(execFile)("sync", ["-f", path]);
 }
 
 const nothingSent = ({ app, incoming }: Places) =>
@@ -203,11 +201,3 @@ const nothingSent = ({ app, incoming }: Places) =>
       directory: incoming,
     },
   );
-
-async function discard(...paths: string[]): Promise<void> {
-  try {
-    for (const path of paths) await rm(path, { recursive: true, force: true });
-  } catch {
-    // The reason for which the release failed is what must be told. What is left has no record, so it is no release.
-  }
-}

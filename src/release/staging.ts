@@ -75,7 +75,8 @@ export async function changeTree(
   return entries;
 }
 
-async function linkTree(
+/** The tree of a release once more: directories of its own, and in them the same files. */
+export async function linkTree(
   from: string,
   to: string,
   entries: readonly Entry[],

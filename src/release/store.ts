@@ -6,6 +6,7 @@ import { prepareIncoming } from "./incoming.ts";
 import { isPartial, type MadeRelease, type MakeRequest, makeRelease } from "./make.ts";
 import { type Places, placesOf } from "./places.ts";
 import { listRecords, readRecord, releaseNumbers, type UnreadableRelease } from "./records.ts";
+import { type RemakeRequest, remakeRelease } from "./remake.ts";
 import { stage } from "./staging.ts";
 
 /**
@@ -21,6 +22,8 @@ export type ReleaseStore = {
   prepareIncoming(app: string, gid: number | null): Promise<string>;
   /** The content of `incoming/` as a release; the same content as release `latest` is that one again, not fresh. */
   make(request: MakeRequest): Promise<MadeRelease>;
+  /** The files of a release as a new one, with another config. */
+  remake(request: RemakeRequest & { app: string }): Promise<MadeRelease>;
   /** Throws `BAD_INPUT` when there is no such release, `INTERNAL` when its record was damaged. */
   get(app: string, number: number): Promise<Release>;
   /** All releases, oldest first; for one whose record was damaged, its number and what is wrong. */
@@ -43,6 +46,7 @@ export type SweepRequest = {
   current: number | null;
   previous: number | null;
   served: readonly number[];
+  /** Those that are in use besides: of processes that have not ended. */
   inUse?: readonly number[];
   now?: Date;
 };
@@ -52,6 +56,7 @@ export function createReleaseStore({ home, keep, keepDays }: ReleaseStoreOptions
   return {
     prepareIncoming: async (app, gid) => prepareIncoming(places(app), gid),
     make: async (request) => makeRelease(places(request.app), request),
+    remake: async (request) => remakeRelease(places(request.app), request),
     get: async (app, number) => readRecord(places(app), number),
     list: async (app) => listRecords(places(app)),
     directory: (app, number) => places(app).release(number),

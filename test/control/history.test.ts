@@ -7,6 +7,8 @@ import { MaestroError } from "../../src/errors.ts";
 import { type Log, silentLog } from "../../src/lib/log.ts";
 import { Stamps } from "../../src/lib/stamp.ts";
 
+const plainDeploy = { what: "deploy", commit: null } as const;
+
 let home: string;
 beforeEach(async () => {
   home = await mkdtemp(join(tmpdir(), "maestro-history-"));
@@ -19,7 +21,7 @@ const open = (log: Log = silentLog) => History.open({ home, stamps: new Stamps()
 const directory = () => join(home, "state/deploys/shop");
 
 async function deployed(history: History, release: number): Promise<void> {
-  const deploy = history.begin("shop", "alice");
+  const deploy = history.begin({ app: "shop", by: "alice", ...plainDeploy });
   deploy.reached("release");
   deploy.made(release);
   await deploy.done();
@@ -29,7 +31,7 @@ describe("the history of an app", () => {
   it("tells what was done, the latest first, also to a later process", async () => {
     const history = await open();
     await deployed(history, 1);
-    const failing = history.begin("shop", "bob");
+    const failing = history.begin({ app: "shop", by: "bob", ...plainDeploy });
     failing.reached("start");
     await failing.failed(new MaestroError("APP_EXITED", "shop exited with code 3"));
     const expected = [
@@ -43,7 +45,7 @@ describe("the history of an app", () => {
 
   it("has nothing of a deploy that was refused before its first step", async () => {
     const history = await open();
-    const deploy = history.begin("misspelt", "alice");
+    const deploy = history.begin({ app: "misspelt", by: "alice", ...plainDeploy });
     deploy.reached("check");
     await deploy.failed(new MaestroError("APP_NOT_FOUND", "there is no such app"));
     expect(await readdir(home)).toEqual([]);
@@ -63,7 +65,7 @@ describe("the history of an app", () => {
   });
 
   it("names what an earlier controller did not end, and when it was last heard of", async () => {
-    const deploy = (await open()).begin("shop", "alice");
+    const deploy = (await open()).begin({ app: "shop", by: "alice", ...plainDeploy });
     deploy.reached("ready");
     await deploy.written();
     const history = await open();
@@ -99,7 +101,7 @@ describe("the history of an app", () => {
     const history = await open({ ...silentLog, warn: (_facts, event) => void warnings.push(event) });
     await mkdir(join(home, "state"), { recursive: true });
     await writeFile(join(home, "state/deploys"), "in the way");
-    const deploy = history.begin("shop", "alice");
+    const deploy = history.begin({ app: "shop", by: "alice", ...plainDeploy });
     deploy.reached("release");
     await deploy.done();
     expect(warnings).toContain("history.not-written");

@@ -81,6 +81,8 @@ class ScriptedRunner implements Runner {
     return { port, release() {} };
   }
 
+  freeze = async () => true;
+  thaw = async () => {};
   adopt = async () => null;
   endUnrecognised = async () => {};
   effectiveUser = () => null;

@@ -15,7 +15,16 @@ const version = (name: string) => ({ "version.js": `export const version = ${JSO
 
 let maestro: TestMaestro;
 beforeAll(async () => {
-  maestro = await TestMaestro.start("--stream-drain", "1", "--request-drain", "5", "--keep-releases", "3");
+  maestro = await TestMaestro.start(
+    "--stream-drain",
+    "1",
+    "--request-drain",
+    "5",
+    "--keep-releases",
+    "3",
+    "--warm",
+    "0",
+  );
   await maestro.deploy("shop", fixture("traffic"), version("before all"));
 });
 afterAll(async () => {

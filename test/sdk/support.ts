@@ -48,6 +48,8 @@ export type RunOptions = {
   env?: Record<string, string>;
   tty?: boolean;
   now?: number;
+  /** What standard input holds. */
+  input?: string;
   connect?: Parts["connect"];
   check?: Parts["check"];
   stopWithoutServer?: Parts["stopWithoutServer"];
@@ -93,6 +95,7 @@ export async function runCli(
       env: options.env ?? {},
       stdout: output("stdout"),
       stderr: output("stderr"),
+      readInput: async () => options.input ?? "",
       now: () => options.now ?? 0,
       onInterrupt(listener) {
         listeners.add(listener);

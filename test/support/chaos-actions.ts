@@ -40,7 +40,7 @@ export const actions: Record<string, Action> = {
   "an only instance is killed": (chaos) => killServing(chaos, 1),
   "one of two instances is killed": (chaos) => killServing(chaos, 2),
   "an instance is killed in a deploy": (chaos) =>
-    inDeploy(chaos, async (app) => killInstance(chaos, app, await instancesOf(chaos, app))),
+    inDeploy(chaos, async (app) => killInstance(chaos, app, await unfrozenOf(chaos, app))),
 
   "the controller is killed": restartController("SIGKILL"),
   "the controller is ended": restartController("SIGTERM"),
@@ -139,6 +139,11 @@ async function killServing(chaos: Chaos, instances: number): Promise<Excuse> {
     app,
     running.filter(({ state }) => state === "serving"),
   );
+}
+
+/** Those that are frozen may end at any moment: their time is short here. */
+async function unfrozenOf(chaos: Chaos, app: ChaosApp): Promise<InstanceReport[]> {
+  return (await instancesOf(chaos, app)).filter(({ state }) => state !== "frozen");
 }
 
 async function instancesOf({ maestro }: Chaos, { name }: ChaosApp): Promise<InstanceReport[]> {

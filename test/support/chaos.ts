@@ -46,7 +46,8 @@ export class Chaos implements AsyncDisposable {
   }
 
   static async start(seed: number): Promise<Chaos> {
-    const maestro = await TestMaestro.start("--workers", String(workers));
+    // What is replaced is frozen too, and at the end nothing of it shall be left.
+    const maestro = await TestMaestro.start("--workers", String(workers), "--warm", "2");
     const chaos = new Chaos(maestro, seed);
     await using failed = new AsyncDisposableStack();
     failed.use(chaos);

@@ -60,9 +60,21 @@ export const settingOptions: Record<string, SettingOption> = {
     flag: "--stop-grace <seconds>",
     help: "how long an app may take to end after SIGTERM (default: 30)",
   },
+  warm: {
+    flag: "--warm <seconds>",
+    help: "how long replaced instances are kept frozen, for a rollback at once; 0: not at all (default: 600)",
+  },
+  warmInstances: {
+    flag: "--warm-instances <n>",
+    help: "how many of all apps are kept so at most (default: 10)",
+  },
   readyTimeout: {
     flag: "--ready-timeout <seconds>",
     help: "how long an app may take until it is ready (default: 30)",
+  },
+  releaseTimeout: {
+    flag: "--release-timeout <seconds>",
+    help: "how long the release process of a Procfile may take (default: 600)",
   },
   keepReleases: {
     flag: "--keep-releases <n>",

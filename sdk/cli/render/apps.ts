@@ -57,6 +57,7 @@ const instanceTones: Record<InstanceReport["state"], Tone> = {
   starting: "warn",
   serving: "good",
   draining: "warn",
+  frozen: "dim",
   stopping: "warn",
   stopped: "dim",
   running: "good",

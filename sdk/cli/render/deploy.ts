@@ -8,6 +8,7 @@ const under: Record<DeployStep["step"], string> = {
   send: "sending the files",
   check: "checking the request",
   release: "making the release",
+  prepare: "running the release process",
   start: "starting",
   ready: "waiting until it is ready",
   switch: "moving the traffic over",
@@ -20,6 +21,7 @@ const done: Record<DeployStep["step"], string> = {
   send: "sent",
   check: "checked",
   release: "release",
+  prepare: "release process done",
   start: "started",
   ready: "ready",
   switch: "traffic moved over",
@@ -38,6 +40,11 @@ export function renderStep(
   ];
   const time = tookMs === undefined ? "" : paint(screen, "dim", ` (${duration(tookMs)})`);
   return `${words.join(" ")}${time}`;
+}
+
+/** A line of what an app's own program writes during a deploy, set off from what Maestro says. */
+export function renderOutput(text: string, screen: Pick<Screen, "color">): string {
+  return `  ${paint(screen, "dim", "│")} ${harmless(text)}`;
 }
 
 /** The end of a deploy: where the app is, which release, how long it took. */

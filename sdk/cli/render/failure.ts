@@ -10,6 +10,7 @@ const advice: Partial<Record<ErrorCode, (app: string) => string>> = {
   APP_NOT_READY: (app) =>
     `it has to listen on $PORT and answer / with a status below 500; see \`maestro logs ${app}\``,
   APP_EXITED: (app) => `mend what it says above and deploy again; see \`maestro logs ${app}\``,
+  BUILD_FAILED: (app) => `mend what it says above and deploy again; see \`maestro logs ${app}\``,
   UNAUTHORIZED: () => "set MAESTRO_RPC_TOKEN to the token that the server was started with",
 };
 

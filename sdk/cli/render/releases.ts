@@ -11,12 +11,12 @@ export function renderReleases({ app, releases, deploys }: ReleasesReport, scree
   if (releases.length + deploys.length === 0) return `Nothing of ${harmless(app)} was deployed yet.\n`;
   const kept = table(
     screen,
-    ["RELEASE", "STATE", "MADE", "FILES", "SIZE", "FROM"],
+    ["RELEASE", "STATE", "MADE", "BY", "COMMIT", "CONFIG", "CHECKSUM", "FILES", "SIZE", "FROM"],
     releases.map((release) => rowOf(release, screen)),
   );
   const done = table(
     screen,
-    ["DEPLOY", "OUTCOME", "RELEASE", "TOOK", "BY"],
+    ["WHEN", "WHAT", "OUTCOME", "RELEASE", "TOOK", "BY", "STEPS"],
     deploys.map((deploy) => deployRow(deploy, screen)),
   );
   const problems = releases.map(({ release, problem }) => explain(`v${release}`, problem, screen));
@@ -26,16 +26,19 @@ export function renderReleases({ app, releases, deploys }: ReleasesReport, scree
   return [kept, problems.join(""), "\n", done, failures.join("")].join("");
 }
 
-function rowOf(
-  { release, state, createdAt, files, bytes, source, problem }: Release,
-  screen: Screen,
-): Cell[] {
+function rowOf(entry: Release, screen: Screen): Cell[] {
+  const { release, state, warm, createdAt, by, commit, config, checksum, files, bytes, source, problem } =
+    entry;
   return [
     `v${release}`,
     problem === undefined
-      ? { text: state, tone: state === "current" ? "good" : "dim" }
+      ? { text: warm ? `${state}, warm` : state, tone: state === "current" ? "good" : "dim" }
       : { text: "broken", tone: "bad" },
     createdAt === undefined ? "-" : ago(createdAt, screen.now),
+    by ?? "-",
+    commit?.slice(0, 10) ?? "-",
+    config === undefined ? "-" : `c${config}`,
+    checksum?.slice(0, 10) ?? "-",
     files === undefined ? "-" : String(files),
     bytes === undefined ? "-" : size(bytes),
     source ?? "-",
@@ -49,13 +52,16 @@ const outcomes: Record<NonNullable<Deploy["outcome"]>, Tone> = {
   failed: "bad",
 };
 
-function deployRow({ startedAt, outcome, release, tookMs, by, step }: Deploy, screen: Screen): Cell[] {
+function deployRow(deploy: Deploy, screen: Screen): Cell[] {
+  const { startedAt, what, outcome, release, tookMs, by, step, steps } = deploy;
   return [
     ago(startedAt, screen.now),
+    what,
     outcome === null ? { text: `at ${step}`, tone: "warn" } : { text: outcome, tone: outcomes[outcome] },
     release === null ? "-" : `v${release}`,
     tookMs === null ? "-" : duration(tookMs),
     by,
+    steps.map(({ step: name, tookMs: ms }) => `${name} ${duration(ms)}`).join(", "),
   ];
 }
 

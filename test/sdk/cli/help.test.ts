@@ -14,6 +14,7 @@ const parts: Parts = {
     env: {},
     stdout: silent,
     stderr: silent,
+    readInput: async () => "",
     now: () => 0,
     onInterrupt: () => () => {},
   },

@@ -1,0 +1,42 @@
+import type { DeployStep } from "../deploy.ts";
+import type { Session } from "../operations.ts";
+import type { CommandLine } from "./command-line.ts";
+import { stepProgress } from "./progress.ts";
+import type { Screen } from "./render/screen.ts";
+
+type Deploying<Report> = (
+  client: Session,
+  signal: AbortSignal,
+  onProgress: (step: DeployStep) => void,
+) => Promise<Report>;
+
+/** Shows the steps on standard error while they go on, then the end on standard output. */
+export async function deployShown<Report>(
+  line: CommandLine,
+  { sendsFirst }: { sendsFirst: boolean },
+  work: Deploying<Report>,
+  render: (report: Report, tookMs: number, screen: Screen) => string,
+): Promise<void> {
+  const began = line.parts.terminal.now();
+  const progress = stepProgress(line.parts.terminal);
+  let restarting = !sendsFirst;
+  const show = (step: DeployStep) => {
+    restarting ||= step.step === "send" && step.state === "done";
+    progress.show(step);
+  };
+  const explain = () =>
+    restarting
+      ? "interrupted, but the server goes on with this restart by itself; `maestro ps` shows how it ends"
+      : "interrupted while the files were being sent; nothing was restarted";
+  try {
+    const report = await line.interruptible(
+      (signal) => line.withServer((client) => work(client, signal, show)),
+      explain,
+    );
+    progress.end("done");
+    line.print(report, (output, screen) => render(output, line.parts.terminal.now() - began, screen));
+  } catch (error) {
+    progress.end("failed");
+    throw error;
+  }
+}
