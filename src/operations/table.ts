@@ -8,8 +8,10 @@ import {
   statusOperation,
   stopOperation,
 } from "./apps.ts";
+import { auditOperation } from "./audit.ts";
 import { incomingOperation, registerAppOperation, restartAppOperation, restartOperation } from "./deploy.ts";
 import { doctorOperation } from "./doctor.ts";
+import { keysAddOperation, keysOperation, keysRemoveOperation } from "./keys.ts";
 import { limitsOperation } from "./limits.ts";
 import { logsOperation } from "./logs.ts";
 import type { Operation } from "./operation.ts";
@@ -47,6 +49,10 @@ export const operations: ReadonlyMap<string, Operation> = new Map(
     runSignalOperation,
     releasesOperation,
     reloadOperation,
+    keysOperation,
+    keysAddOperation,
+    keysRemoveOperation,
+    auditOperation,
     doctorOperation,
   ].map((operation) => [operation.name, operation]),
 );
