@@ -1,3 +1,4 @@
+import type { AuditEntry, KeyAdded, KeyReport } from "../src/app/key.ts";
 import type { Limits, LimitsWritten } from "../src/app/limits.ts";
 import type { CallersSignal, CallersTerminal, TerminalSize } from "../src/app/one-off.ts";
 import type {
@@ -15,6 +16,8 @@ import type {
   StatusReport,
 } from "../src/app/reports.ts";
 
+import type { SshHost } from "./ssh.ts";
+
 type AppInput = { app: string };
 type RunInput = { app: string; run: string };
 type DomainInput = { app: string; hostname: string };
@@ -26,7 +29,7 @@ export type Operations = {
     input: { app: string; hostname?: string; hostnames?: string[]; wait?: boolean };
     output: DeployReport;
   };
-  incoming: { input: AppInput; output: { path: string } };
+  incoming: { input: AppInput & { wait?: boolean }; output: { path: string } };
   apps: { input: object; output: AppReport[] };
   ps: { input: { app?: string }; output: InstanceReport[] };
   status: { input: object; output: StatusReport };
@@ -43,6 +46,10 @@ export type Operations = {
     input: AppInput & { limits?: LimitsWritten };
     output: { app: string; limits: Limits; notes: string[] };
   };
+  keys: { input: object; output: KeyReport[] };
+  keys_add: { input: { key: string; publicKey: string; apps: string[] }; output: KeyAdded };
+  keys_remove: { input: { key: string }; output: { key: string } };
+  audit: { input: { app?: string; entries?: number }; output: AuditEntry[] };
   reload: { input: object; output: ReloadReport };
   run: { input: { app: string; command: string[]; terminal?: CallersTerminal }; output: RunReport };
   run_input: { input: RunInput & { bytes?: string; end?: boolean }; output: { open: boolean } };
@@ -77,4 +84,6 @@ export type Session = {
     options?: CallOptions,
   ): Promise<Operations[Name]["output"]>;
   close(): void;
+  /** The host of a session that goes by SSH. */
+  readonly ssh?: Pick<SshHost, "rsyncTarget"> | null;
 };

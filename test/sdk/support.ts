@@ -6,6 +6,7 @@ import type { Parts } from "../../sdk/cli/command-line.ts";
 import { main } from "../../sdk/cli/main.ts";
 import type { Console } from "../../sdk/cli/terminal.ts";
 import type { CallOptions, OperationName, Operations, Session } from "../../sdk/operations.ts";
+import type { Project } from "../../sdk/project.ts";
 import type { InstallOptions, InstallReport } from "../../src/app/installation.ts";
 import type { DoctorCheck } from "../../src/app/reports.ts";
 
@@ -42,12 +43,14 @@ export type Ran = {
   stdout: string;
   stderr: string;
   served: Record<string, unknown>[];
+  remembered: object[];
   installed: [flags: Record<string, unknown>, options: InstallOptions][];
 };
 export type RunOptions = {
   env?: Record<string, string>;
   tty?: boolean;
   now?: number;
+  project?: Project;
   connect?: Parts["connect"];
   check?: Parts["check"];
   stopWithoutServer?: Parts["stopWithoutServer"];
@@ -74,7 +77,7 @@ export async function runCli(
   server = new FakeServer(),
   options: RunOptions = {},
 ): Promise<Ran> {
-  const ran: Ran = { code: -1, stdout: "", stderr: "", served: [], installed: [] };
+  const ran: Ran = { code: -1, stdout: "", stderr: "", served: [], remembered: [], installed: [] };
   const output = (name: "stdout" | "stderr") => ({
     isTTY: options.tty ?? false,
     columns: 100,
@@ -99,6 +102,8 @@ export async function runCli(
         return () => listeners.delete(listener);
       },
     },
+    project: async () => options.project ?? {},
+    remember: async (_directory, deployed) => void ran.remembered.push(deployed),
     connect:
       options.connect ??
       ((connection) => {

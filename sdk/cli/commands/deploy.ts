@@ -18,7 +18,8 @@ export function addDeployCommands(program: Command, line: CommandLine): void {
     .command("deploy")
     .summary("send a directory and put it live")
     .description(
-      "Sends DIR to the server on this machine and restarts its app. The earlier release serves until the new one is ready.\n" +
+      "Sends DIR to the server on this machine, or with --to over SSH to another, and restarts its app. The earlier release serves until the new one is ready.\n" +
+        "After a deploy with --to the server, the app and its hostnames are remembered in .maestro.json of the directory: then `maestro deploy` is enough.\n" +
         "What .gitignore and .maestroignore name is not sent, nor .git and .env; node_modules is sent, since nothing is installed on the server yet.",
     )
     .argument("[dir]", "the app's directory", ".")
@@ -29,13 +30,10 @@ export function addDeployCommands(program: Command, line: CommandLine): void {
       "after",
       examples(
         "maestro deploy ./shop --app shop --hostname shop.example.com --hostname www.shop.example.com",
+        "maestro deploy --to maestro@server.example.com --app shop --hostname shop.example.com",
       ),
     )
-    .action((directory: string, { app, hostname = [], wait }: DeployFlags) =>
-      deployShown(line, { sendsFirst: true }, (client, signal, onProgress) =>
-        deploy({ directory, app, hostnames: hostname, wait: wait ?? false, client, signal, onProgress }),
-      ),
-    );
+    .action((directory: string, flags: DeployFlags) => deployDirectory(line, directory, flags));
   program
     .command("restart")
     .summary("put live what was sent, in fresh processes")
@@ -46,12 +44,30 @@ export function addDeployCommands(program: Command, line: CommandLine): void {
     .argument("[hostname]", "a hostname that the app shall have besides those that it has")
     .option(...waitFlag)
     .addHelpText("after", examples("maestro restart shop", "maestro restart shop shop.example.com"))
-    .action((app: string, hostname: string | undefined, { wait }: DeployFlags) => {
+    .action(async (app: string, hostname: string | undefined, { wait }: DeployFlags) => {
       const input = { app, ...(hostname === undefined ? {} : { hostname }), ...(wait ? { wait } : {}) };
-      return deployShown(line, { sendsFirst: false }, (client, signal, onProgress) =>
+      await deployShown(line, { sendsFirst: false }, (client, signal, onProgress) =>
         client.call("restart", input, { signal, onProgress }),
       );
     });
+}
+
+/** What is not said is as it was the last time. What was deployed over SSH is remembered. */
+async function deployDirectory(line: CommandLine, directory: string, flags: DeployFlags): Promise<void> {
+  const known = await line.parts.project(directory);
+  const server = await line.serverOf(async () => known);
+  const to = line.to ?? (line.namedServer === undefined ? known.to : undefined);
+  const isKnown = to !== undefined && to === known.to;
+  const app = flags.app ?? known.app;
+  const hostnames = flags.hostname ?? (isKnown ? (known.hostnames ?? []) : []);
+  const { app: deployed } = await deployShown(
+    line,
+    { sendsFirst: true, server },
+    (client, signal, onProgress) =>
+      deploy({ directory, app, hostnames, wait: flags.wait ?? false, client, signal, onProgress }),
+  );
+  if (to !== undefined)
+    await line.parts.remember(directory, { to, app: deployed, hostnames: [...hostnames] });
 }
 
 /** Collects an option that may be given more than once. */
@@ -66,9 +82,9 @@ type Deploying = (
 /** Shows the steps on standard error while they go on, then the end on standard output. */
 async function deployShown(
   line: CommandLine,
-  { sendsFirst }: { sendsFirst: boolean },
+  { sendsFirst, server }: { sendsFirst: boolean; server?: string | undefined },
   work: Deploying,
-): Promise<void> {
+): Promise<DeployReport> {
   const began = line.parts.terminal.now();
   const progress = stepProgress(line.parts.terminal);
   let restarting = !sendsFirst;
@@ -82,11 +98,12 @@ async function deployShown(
       : "interrupted while the files were being sent; nothing was restarted";
   try {
     const report = await line.interruptible(
-      (signal) => line.withServer((client) => work(client, signal, show)),
+      (signal) => line.withServer((client) => work(client, signal, show), server),
       explain,
     );
     progress.end("done");
     line.print(report, (output, screen) => renderDeployed(output, line.parts.terminal.now() - began, screen));
+    return report;
   } catch (error) {
     progress.end("failed");
     throw error;
