@@ -2,6 +2,7 @@
 import { main } from "../sdk/cli/main.ts";
 import { processTerminal } from "../sdk/cli/terminal.ts";
 import { connect } from "../sdk/client.ts";
+import { readProject, rememberProject } from "../sdk/project.ts";
 import { ownVersion } from "../src/lib/own-version.ts";
 
 /** argv → a command. What only a server needs is loaded only by the commands that need it. */
@@ -9,6 +10,8 @@ process.exitCode = await main(process.argv.slice(2), {
   version: ownVersion,
   terminal: processTerminal(),
   connect,
+  project: readProject,
+  remember: rememberProject,
   async serve(flags) {
     const { serve } = await import("../src/serve.ts");
     await serve(flags, process.env);

@@ -5,6 +5,8 @@ import { backoff } from "../src/lib/backoff.ts";
 import { type Connection, type ConnectOptions, openConnection } from "./connection.ts";
 import type { CallOptions, OperationName, Operations } from "./operations.ts";
 import { closed } from "./session-errors.ts";
+import { SshHost } from "./ssh.ts";
+import { isSsh } from "./ssh-address.ts";
 
 export type { ConnectOptions } from "./connection.ts";
 export type { CallOptions, OperationName, Operations } from "./operations.ts";
@@ -28,6 +30,8 @@ export async function connect(options: ConnectOptions): Promise<Client> {
 
 /** A session with a server, which outlives a reload of that server. From `connect`. */
 export class Client {
+  /** The host, when the session goes by SSH. */
+  readonly ssh: SshHost | null;
   readonly #options: ConnectOptions;
   #connection: Promise<Connection> | null = null;
   #closed = false;
@@ -35,6 +39,7 @@ export class Client {
   /** Use `connect`. */
   constructor(options: ConnectOptions) {
     this.#options = options;
+    this.ssh = isSsh(options.server) ? new SshHost(options.server) : null;
   }
 
   async open(): Promise<void> {
@@ -69,6 +74,7 @@ export class Client {
       (connection) => connection.close(),
       () => {}, // There was nothing to close.
     );
+    this.ssh?.dispose();
   }
 
   /** The connection there is, or a new one when that has ended. */
@@ -76,7 +82,7 @@ export class Client {
     if (this.#closed) throw closed(this.#options.server);
     const known = await this.#connection?.catch(() => null);
     if (known && !known.hasEnded) return known;
-    this.#connection = openConnection(this.#options);
+    this.#connection = openConnection(this.#options, this.ssh);
     return this.#connection;
   }
 

@@ -1,44 +1,57 @@
 import { once } from "node:events";
-import { connect as connectSocket, type NetConnectOpts, type Socket } from "node:net";
+import { connect as connectSocket, type NetConnectOpts } from "node:net";
 import type { DeployProgress, LogLine, RunOutput, RunStarted } from "../src/app/reports.ts";
 import { isSystemError, MaestroError } from "../src/errors.ts";
 import { JsonLines } from "../src/lib/json-lines.ts";
 import { type DnodeFunction, type DnodeMethods, DnodePeer } from "../src/protocol/dnode.ts";
 import { parseMessage } from "../src/protocol/dnode-message.ts";
+import type { Link } from "./link.ts";
 import type { CallOptions, OperationName, Operations } from "./operations.ts";
 import { closed, cutOff, during, errorFrom, noOperation, notMaestro, unreachable } from "./session-errors.ts";
+import type { SshHost } from "./ssh.ts";
 
-/** `server`: "host:port", or the path of a unix socket. `token`: what the server was given as `--rpc-token`. */
+/** `server`: "host:port", the path of a unix socket, or "ssh://user@host:port". `token`: what the server was given as `--rpc-token`. */
 export type ConnectOptions = { server: string; token?: string };
 
-/** Until the server has greeted, ms. */
+/** Until the server has greeted, ms; by SSH a person may be asked something before. */
 const greetingMs = 10_000;
+const greetingBySshMs = 120_000;
 const keepAliveMs = 30_000;
 const maxLineBytes = 64 * 1024 * 1024;
 const maxMethods = 1000;
 
-/** Opens one connection to a server, and shows the token. */
-export async function openConnection({ server, token }: ConnectOptions): Promise<Connection> {
-  const deadline = AbortSignal.timeout(greetingMs);
-  const client = await greet(await reach(server, deadline), server, deadline);
+/** Opens one connection to a server, and shows the token. `ssh`: by this host. */
+export async function openConnection(
+  { server, token }: ConnectOptions,
+  ssh: SshHost | null = null,
+): Promise<Connection> {
+  const deadline = AbortSignal.timeout(ssh ? greetingBySshMs : greetingMs);
+  const client = await greet(ssh?.openSession() ?? (await reach(server, deadline)), server, deadline);
   if (token !== undefined) await client.authenticate(token);
   return client;
 }
 
-async function reach(server: string, deadline: AbortSignal): Promise<Socket> {
+async function reach(server: string, deadline: AbortSignal): Promise<Link> {
   const socket = connectSocket(addressOf(server));
   try {
     await once(socket, "connect", { signal: deadline });
-    return socket.setKeepAlive(true, keepAliveMs).setNoDelay();
+    socket.setKeepAlive(true, keepAliveMs).setNoDelay();
   } catch (error) {
     socket.destroy();
     throw unreachable(server, isSystemError(error) ? error.code : "no answer", error);
   }
+  socket.on("error", () => {}); // "close" follows.
+  return {
+    closed: new Promise((resolve) => socket.once("close", () => resolve(cutOff(server)))),
+    write: (text) => void socket.write(text),
+    onData: (listener) => void socket.on("data", listener),
+    end: () => socket.destroySoon(),
+  };
 }
 
-async function greet(socket: Socket, server: string, deadline: AbortSignal): Promise<Connection> {
+async function greet(link: Link, server: string, deadline: AbortSignal): Promise<Connection> {
   return new Promise((resolve, reject) => {
-    const client = new Connection(socket, server, () => {
+    const client = new Connection(link, server, () => {
       deadline.removeEventListener("abort", giveUp);
       resolve(client);
     });
@@ -52,7 +65,7 @@ async function greet(socket: Socket, server: string, deadline: AbortSignal): Pro
 export class Connection {
   /** Never resolves; rejects with the reason when the session has ended. */
   readonly ended: Promise<never>;
-  readonly #socket: Socket;
+  readonly #link: Link;
   readonly #server: string;
   readonly #peer: DnodePeer;
   readonly #pending = new Set<PendingCall>();
@@ -61,14 +74,14 @@ export class Connection {
   #tellEnd: (reason: MaestroError) => void = () => {};
 
   /** Use `openConnection`. */
-  constructor(socket: Socket, server: string, onGreeting: () => void) {
-    this.#socket = socket;
+  constructor(link: Link, server: string, onGreeting: () => void) {
+    this.#link = link;
     this.#server = server;
     this.ended = new Promise((_, reject) => {
       this.#tellEnd = reject;
     });
     this.ended.catch(() => {}); // Most callers learn it from their call.
-    const onSend = (message: unknown) => void socket.write(`${JSON.stringify(message)}\n`);
+    const onSend = (message: unknown) => link.write(`${JSON.stringify(message)}\n`);
     const onRemote = (methods: DnodeMethods) => {
       this.#methods = methods;
       onGreeting();
@@ -76,9 +89,8 @@ export class Connection {
     const onFault = () => {}; // The server told something of a call that has been given up.
     this.#peer = new DnodePeer({}, { onSend, onRemote, onFault });
     const lines = new JsonLines({ maxBytes: maxLineBytes, onValue: (value) => this.#take(value) });
-    socket.on("error", () => {}); // "close" follows.
-    socket.once("close", () => this.end(cutOff(server)));
-    socket.on("data", (chunk: Buffer) => this.#receive(chunk, lines));
+    void link.closed.then((reason) => this.end(reason));
+    link.onData((chunk) => this.#receive(chunk, lines));
   }
 
   /**
@@ -116,7 +128,7 @@ export class Connection {
     for (const call of this.#pending) call.fail(during(call.name, reason));
     this.#tellEnd(reason);
     this.#peer.end();
-    this.#socket.destroySoon();
+    this.#link.end();
   }
 
   async #ask(name: string, input: object | string, options: CallOptions): Promise<unknown> {

@@ -1,70 +1,76 @@
-import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { type ChildProcessWithoutNullStreams, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
+import { promisify } from "node:util";
 import { isSystemError, MaestroError } from "../src/errors.ts";
 import { filterRules } from "./ignore.ts";
+import { partialDirectory, type RemoteShell, rsyncArguments } from "./rsync-arguments.ts";
+import { type CopyProgress, type CopyReport, RsyncOutput } from "./rsync-output.ts";
 
-/** How many files were sent because they are new or changed, and how many entries went because they are no more. */
-export type CopyReport = { changed: number; deleted: number };
+export { rsyncArguments } from "./rsync-arguments.ts";
+export type { CopyProgress, CopyReport } from "./rsync-output.ts";
+
+export type CopyOptions = {
+  /** For a destination of another machine. */
+  remote?: RemoteShell;
+  onProgress?: (progress: CopyProgress) => void;
+  signal?: AbortSignal | undefined;
+};
 
 /**
- * Makes `destination` hold what `source` holds, without what is ignored. Both are absolute directories of this
- * machine. Throws `INTERNAL` when there is no rsync or when it fails.
+ * Makes `destination` hold what `source`, an absolute directory of this machine, holds, without what is ignored.
+ * Throws `INTERNAL` when there is no rsync or when it fails, `BAD_INPUT` when it is too old for this.
  */
 export async function copyTree(
   source: string,
   destination: string,
-  signal?: AbortSignal,
+  { remote, onProgress, signal }: CopyOptions = {},
 ): Promise<CopyReport> {
+  if (remote) await refuseOldRsync();
   const rules = await filterRules(source);
-  const rsync = spawn("rsync", rsyncArguments(source, destination), {
+  const rsync = spawn("rsync", rsyncArguments(source, destination, remote), {
     env: { ...process.env, LC_ALL: "C" },
     ...(signal === undefined ? {} : { signal }),
   });
   // A rsync that ended early breaks this pipe; how it ended is told below.
   rsync.stdin.on("error", () => {});
-  rsync.stdin.end(`${rules.join("\n")}\n`);
-  const report = countChanges(rsync);
+  rsync.stdin.end(`${[...(remote ? [keepPartial] : []), ...rules].join("\n")}\n`);
+  const output = new RsyncOutput(onProgress);
+  rsync.stdout.setEncoding("utf8").on("data", (text: string) => output.push(text));
   const complaints = lastComplaints(rsync);
-  await ended(rsync, complaints);
-  return report;
+  await ended(rsync, complaints, remote !== undefined);
+  return output.report;
 }
 
-/**
- * Like `--archive`, but without owner and group (they are the server's affair) and without devices, sockets and
- * FIFOs (an app's files are files). `--delete-excluded`: what came to be ignored later does not stay behind.
- * The rules come on standard input, so that no length or character of them matters.
- */
-export function rsyncArguments(source: string, destination: string): string[] {
-  return [
-    "--recursive",
-    "--links",
-    "--perms",
-    "--times",
-    "--delete",
-    "--delete-excluded",
-    "--out-format=%i %n",
-    "--filter=merge -",
-    "--",
-    // The slash at the end means the content of the directory, not the directory.
-    `${source.replace(/\/+$/, "")}/`,
-    `${destination.replace(/\/+$/, "")}/`,
-  ];
-}
+/** What was sent of a file is not deleted because it is of no file: see `P` in FILTER RULES of rsync(1). */
+const keepPartial = `P ${partialDirectory}/`;
 
-function countChanges(rsync: ChildProcessWithoutNullStreams): CopyReport {
-  const report = { changed: 0, deleted: 0 };
-  createInterface({ input: rsync.stdout }).on("line", (line) => {
-    // Names of directories end with a slash; only files count.
-    if (line.startsWith("*deleting")) report.deleted += line.endsWith("/") ? 0 : 1;
-    else if (/^[<>ch][fL]/.test(line)) report.changed += 1;
-  });
-  return report;
+const run = promisify(execFile);
+
+/** The first with `--info`, of 2013. macOS brings 2.6.9 of 2006, or openrsync, which has neither that nor other things. */
+const leastVersion = 3.1;
+
+async function refuseOldRsync(): Promise<void> {
+  let said: string;
+  try {
+    said = (await run("rsync", ["--version"])).stdout;
+  } catch (error) {
+    if (isSystemError(error, "ENOENT")) throw noRsync(error);
+    said = "";
+  }
+  const version = /^rsync\s+version\s+v?(\d+\.\d+)/.exec(said)?.[1];
+  if (version !== undefined && Number(version) >= leastVersion) return;
+  throw new MaestroError(
+    "BAD_INPUT",
+    `the rsync of this machine (${said.split("\n")[0]?.trim() || "of no known version"}) is too old to deploy with; it takes ${leastVersion} or later: \`brew install rsync\` on macOS, else the package rsync`,
+    { found: said.split("\n")[0] },
+  );
 }
 
 function lastComplaints(rsync: ChildProcessWithoutNullStreams): string[] {
   const lines: string[] = [];
   createInterface({ input: rsync.stderr }).on("line", (line) => {
+    if (line.trim() === "") return;
     lines.push(line);
     if (lines.length > 10) lines.shift();
   });
@@ -73,27 +79,39 @@ function lastComplaints(rsync: ChildProcessWithoutNullStreams): string[] {
 
 /** 24: a file went away while it was being copied, which editors do all the time. */
 const harmlessExitCodes = new Set([0, 24]);
+/** The other side is gone: see EXIT VALUES of rsync(1); 255 is ssh's. */
+const cutOffExitCodes = new Set([10, 12, 20, 30, 35, 255]);
 
-async function ended(rsync: ChildProcessWithoutNullStreams, complaints: readonly string[]): Promise<void> {
+async function ended(
+  rsync: ChildProcessWithoutNullStreams,
+  complaints: readonly string[],
+  isRemote: boolean,
+): Promise<void> {
   let code: unknown;
   try {
     [code] = await once(rsync, "close");
   } catch (error) {
-    if (!isSystemError(error, "ENOENT")) throw error;
-    throw new MaestroError(
-      "INTERNAL",
-      "rsync is not installed, so the files cannot be sent; install the package rsync (apt-get install rsync)",
-      {},
-      { cause: error },
-    );
+    throw isSystemError(error, "ENOENT") ? noRsync(error) : error;
   }
   if (harmlessExitCodes.has(Number(code ?? -1))) return;
+  const details = { exitCode: code, lastLines: [...complaints] };
+  // What the gate of the server says is said in full; what rsync makes of it tells nobody anything.
+  const refusal = complaints.find((line) => line.startsWith("maestro: "))?.replace(/^maestro: /, "");
+  if (refusal !== undefined) throw new MaestroError("UNAUTHORIZED", refusal, { exitCode: code });
+  const why = complaints[0] ?? `it ended with ${code}`;
   throw new MaestroError(
     "INTERNAL",
-    `rsync could not send the files: ${complaints[0] ?? `it ended with ${code}`}`,
-    {
-      exitCode: code,
-      lastLines: [...complaints],
-    },
+    isRemote && cutOffExitCodes.has(Number(code ?? 255))
+      ? `the connection was cut while the files were being sent (${why}); nothing was restarted: deploy again, it goes on where it was`
+      : `rsync could not send the files: ${why}`,
+    details,
   );
 }
+
+const noRsync = (cause: unknown) =>
+  new MaestroError(
+    "INTERNAL",
+    "rsync is not installed, so the files cannot be sent; install the package rsync (apt-get install rsync)",
+    {},
+    { cause },
+  );

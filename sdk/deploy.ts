@@ -5,11 +5,16 @@ import { normalizeHostname } from "../src/app/app.ts";
 import type { DeployProgress, DeployReport } from "../src/app/reports.ts";
 import { isSystemError, MaestroError } from "../src/errors.ts";
 import { appNameOf } from "./app-name.ts";
-import { type CopyReport, copyTree } from "./copy.ts";
+import { type CopyProgress, type CopyReport, copyTree } from "./copy.ts";
 import type { Session } from "./operations.ts";
+import type { SshHost } from "./ssh.ts";
 
 /** The steps of the server, and before them the sending of the files. */
-export type DeployStep = Omit<DeployProgress, "step"> & { step: DeployProgress["step"] | "send" };
+export type DeployStep = Omit<DeployProgress, "step"> & {
+  step: DeployProgress["step"] | "send";
+  /** How far the sending to another machine is: told again and again while it goes on. */
+  sent?: CopyProgress;
+};
 
 export type DeployOptions = {
   /** The app's directory. Default: the working directory. */
@@ -22,13 +27,15 @@ export type DeployOptions = {
   wait?: boolean;
   /** What `connect` gave; it stays open. */
   client: Session;
-  onProgress?: (step: DeployStep) => void;
+  onProgress?: ((step: DeployStep) => void) | undefined;
   /** Ends the sending; once the restart was asked for it ends only the waiting, and the server goes on. */
   signal?: AbortSignal;
 };
 
+const renewMs = 20_000;
+
 /**
- * Sends a directory to the server on this machine and restarts its app; resolves when the new code serves.
+ * Sends a directory to the server, on this machine or by SSH, and restarts its app; resolves when the new code serves.
  * Throws `BAD_INPUT` for a directory, name or hostname that cannot be, and whatever the restart answers.
  */
 export async function deploy(options: DeployOptions): Promise<DeployReport> {
@@ -50,15 +57,40 @@ export async function deploy(options: DeployOptions): Promise<DeployReport> {
 async function send(
   app: string,
   directory: string,
-  { client, onProgress, signal }: DeployOptions,
+  { client, wait, onProgress, signal }: DeployOptions,
 ): Promise<void> {
   const began = performance.now();
   onProgress?.({ step: "send", state: "began" });
-  const { path } = await client.call("incoming", { app });
-  await refuseUnfitTarget(path, directory);
-  const copied = await copyTree(directory, path, signal);
+  const { path } = await client.call("incoming", { app, ...(wait ? { wait } : {}) });
+  // Says again that it is still at it: a turn that is not used any more ends.
+  const renewal = setInterval(() => void client.call("incoming", { app }).catch(() => {}), renewMs);
+  let copied: CopyReport;
+  try {
+    copied = client.ssh
+      ? await copyBySsh(directory, client.ssh.rsyncTarget(app), { onProgress, signal })
+      : await copyHere(directory, path, signal);
+  } finally {
+    clearInterval(renewal);
+  }
   const tookMs = Math.round(performance.now() - began);
   onProgress?.({ step: "send", state: "done", detail: describe(copied), tookMs });
+}
+
+async function copyHere(directory: string, path: string, signal?: AbortSignal): Promise<CopyReport> {
+  await refuseUnfitTarget(path, directory);
+  return copyTree(directory, path, { signal });
+}
+
+async function copyBySsh(
+  directory: string,
+  { shell, destination }: ReturnType<SshHost["rsyncTarget"]>,
+  { onProgress, signal }: { onProgress: DeployOptions["onProgress"]; signal: AbortSignal | undefined },
+): Promise<CopyReport> {
+  return copyTree(directory, destination, {
+    remote: { shell },
+    signal,
+    onProgress: (sent) => onProgress?.({ step: "send", state: "began", sent }),
+  });
 }
 
 function describe({ changed, deleted }: CopyReport): string {

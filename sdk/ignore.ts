@@ -15,8 +15,8 @@ export async function filterRules(directory: string): Promise<string[]> {
   return [...neverSent, ...found.maestro, ...(found.modulesIgnored ? [] : nodeModules), ...found.git];
 }
 
-/** History, secrets, and what Maestro itself keeps when its home lies in a project (`--home ./.maestro`). */
-const neverSent = ["- .git", "- .env", "- .env.*", "- /.maestro/"];
+/** History, secrets, and what Maestro itself keeps in a project: its home (`--home ./.maestro`), and where to deploy. */
+const neverSent = ["- .git", "- .env", "- .env.*", "- /.maestro/", "- /.maestro.json"];
 
 /** Nothing is installed on the server, so what .gitignore says of node_modules, or would match in it, is passed over. */
 const nodeModules = ["+ node_modules", "+ node_modules/**"];

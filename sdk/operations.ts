@@ -1,4 +1,5 @@
 import type { Count } from "../src/app/app.ts";
+import type { AuditEntry, KeyAdded, KeyReport } from "../src/app/key.ts";
 import type { Limits, LimitsWritten } from "../src/app/limits.ts";
 import type { CallersSignal, CallersTerminal, TerminalSize } from "../src/app/one-off.ts";
 import type {
@@ -19,6 +20,8 @@ import type {
   StatusReport,
 } from "../src/app/reports.ts";
 
+import type { SshHost } from "./ssh.ts";
+
 type AppInput = { app: string };
 type RunInput = { app: string; run: string };
 type DomainInput = { app: string; hostname: string };
@@ -30,7 +33,7 @@ export type Operations = {
     input: { app: string; hostname?: string; hostnames?: string[]; wait?: boolean; commit?: string };
     output: DeployReport;
   };
-  incoming: { input: AppInput; output: { path: string } };
+  incoming: { input: AppInput & { wait?: boolean }; output: { path: string } };
   apps: { input: object; output: AppReport[] };
   ps: { input: { app?: string }; output: InstanceReport[] };
   status: { input: object; output: StatusReport };
@@ -55,6 +58,10 @@ export type Operations = {
     input: AppInput & { limits?: LimitsWritten };
     output: { app: string; limits: Limits; notes: string[] };
   };
+  keys: { input: object; output: KeyReport[] };
+  keys_add: { input: { key: string; publicKey: string; apps: string[] }; output: KeyAdded };
+  keys_remove: { input: { key: string }; output: { key: string } };
+  audit: { input: { app?: string; entries?: number }; output: AuditEntry[] };
   reload: { input: object; output: ReloadReport };
   run: { input: { app: string; command: string[]; terminal?: CallersTerminal }; output: RunReport };
   run_input: { input: RunInput & { bytes?: string; end?: boolean }; output: { open: boolean } };
@@ -89,4 +96,6 @@ export type Session = {
     options?: CallOptions,
   ): Promise<Operations[Name]["output"]>;
   close(): void;
+  /** The host of a session that goes by SSH. */
+  readonly ssh?: Pick<SshHost, "rsyncTarget"> | null;
 };

@@ -64,6 +64,11 @@ const Settings = z.strictObject({
   /** MB. */
   logSize: z.preprocess(number, z.int().min(1).max(10_000)).default(10),
   logFiles: z.preprocess(number, z.int().min(2).max(1000)).default(5),
+  sshUser: z
+    .string()
+    .regex(/^[a-z_][a-z0-9_-]{0,31}$/, "not the name of a user")
+    .optional(),
+  authorizedKeys: z.string().startsWith("/", "it has to be an absolute path").optional(),
   stopApps: z.preprocess(flag, z.boolean()).default(false),
   logLevel: z.enum(["debug", "info", "warn", "error"]).default("info"),
 });

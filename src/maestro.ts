@@ -1,10 +1,13 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { Access } from "./access/access.ts";
 import { openHost } from "./apprunner/host.ts";
+import { installNode } from "./apprunner/node-runtime.ts";
 import type { Config } from "./config.ts";
 import { Controller } from "./control/controller.ts";
 import { History } from "./control/history.ts";
+import { prepareIncoming } from "./control/register.ts";
 import { Registry } from "./control/registry.ts";
 import type { WorkerProgram } from "./control/worker-program.ts";
 import { Workers } from "./control/workers.ts";
@@ -103,21 +106,66 @@ function program(path: string): string {
   return fileURLToPath(new URL(`${path}.${extension}`, import.meta.url));
 }
 
-export type Door = Awaited<ReturnType<typeof startRpc>>;
+export type Door = Pick<Awaited<ReturnType<typeof startRpc>>, "address" | "close">;
+
+/** What operations act on, with what opens with the door. */
+export type Indoors = Omit<Subject, "access">;
 
 /** Calls that come before everything has been taken over wait until it has. */
 export async function openDoor(
-  subject: Subject,
+  indoors: Indoors,
   recovered: Promise<void>,
   config: Config,
   log: Log,
 ): Promise<Door> {
+  const { controller } = indoors;
+  const access = await openAccess(controller, recovered, config, log, (...who) => rpc.enter(...who));
+  const subject: Subject = { ...indoors, access };
+  const rpc = await startDoor(subject, access, recovered, config, log);
+  await access.start();
+  return {
+    address: rpc.address,
+    close: async (reason) => void (await Promise.all([rpc.close(reason), access.close()])),
+  };
+}
+
+/** Access over SSH, as it works on the controller. */
+function openAccess(
+  controller: Controller,
+  recovered: Promise<void>,
+  config: Config,
+  log: Log,
+  enter: Parameters<typeof Access.open>[1]["enter"],
+): Promise<Access> {
+  const ports = {
+    prepareIncoming: (app: string) => recovered.then(() => prepareIncoming(controller, app)),
+    isDeploying: (app: string) => controller.runtime(app).deploying !== null,
+    untilIdle: (app: string) => controller.serializer.run(app, async () => {}),
+    installNode: () => installNode(join(config.home, "runtimes")),
+    enter,
+  };
+  return Access.open(config, ports, log);
+}
+
+async function startDoor(
+  subject: Subject,
+  access: Access,
+  recovered: Promise<void>,
+  config: Config,
+  log: Log,
+): Promise<Awaited<ReturnType<typeof startRpc>>> {
   try {
     return await startRpc({
       tcp: { host: config.rpc.host ?? "::", port: config.rpc.port },
       unix: join(config.home, "run", "maestro.sock"),
       operations: [...operations.keys()],
-      call: (name, input, call) => recovered.then(() => dispatch(operations, subject, name, input, call)),
+      call: async (name, input, call) => {
+        await recovered;
+        const { principal, signal } = call;
+        return access.turns.watch({ name, input, principal, signal }, () =>
+          dispatch(operations, subject, name, input, call),
+        );
+      },
       ...(config.rpcToken === undefined ? {} : { token: config.rpcToken }),
       isAppUser: (uid) => subject.controller.registry.isAppUid(uid),
       log,

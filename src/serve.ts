@@ -9,8 +9,7 @@ import { endEverything } from "./ending.ts";
 import { lockHome, prepareHome } from "./home.ts";
 import { createLog, type Log } from "./lib/log.ts";
 import { ownVersion } from "./lib/own-version.ts";
-import { assemble, type Door, formatAddress, openDoor, type Parts } from "./maestro.ts";
-import type { Subject } from "./operations/operation.ts";
+import { assemble, type Door, formatAddress, type Indoors, openDoor, type Parts } from "./maestro.ts";
 import { become, type NextVersion, prepareReload } from "./reload.ts";
 import { exitStatusOfStop, isService } from "./service/exit-status.ts";
 import { type NotifyOptions, notifyReady, notifyReloading, notifyStopping } from "./service/notify.ts";
@@ -73,8 +72,8 @@ function giveWayToServiceManager(log: Log): never {
 }
 
 /** What operations act on. `end` is called before the answer has been written: whoever asks is told that it comes. */
-function describe({ controller, workers, http }: Parts, config: Config, end: (how: Ending) => void): Subject {
-  const facts: Subject["process"] = {
+function describe({ controller, workers, http }: Parts, config: Config, end: (how: Ending) => void): Indoors {
+  const facts: Indoors["process"] = {
     version: ownVersion,
     startedAt: new Date().toISOString(),
     http,

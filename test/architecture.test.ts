@@ -28,6 +28,7 @@ const allowed: Record<string, readonly string[]> = {
   maestro: [
     "config",
     "runner",
+    "access",
     "rpc",
     "operations",
     "control",
@@ -42,6 +43,7 @@ const allowed: Record<string, readonly string[]> = {
   config: ["app", "errors"],
   operations: ["control", "app", "protocol", "errors"],
   control: ["config", "app", "protocol", "errors"],
+  access: ["app", "protocol", "errors"],
   rpc: ["app", "protocol", "errors"],
   proxy: ["app", "protocol", "errors"],
   apprunner: ["app", "protocol", "errors"],

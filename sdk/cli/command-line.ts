@@ -2,6 +2,8 @@ import type { InstallOptions, InstallReport } from "../../src/app/installation.t
 import type { DoctorCheck } from "../../src/app/reports.ts";
 import type { CheckReport } from "../../src/protocol/reload.ts";
 import type { CallOptions, OperationName, Operations, Session } from "../operations.ts";
+import type { Deployed, Project } from "../project.ts";
+import { sshServer } from "../ssh-address.ts";
 import { type Screen, wantsColor } from "./render/screen.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -10,6 +12,9 @@ export type Parts = {
   version: string;
   terminal: Terminal;
   connect(options: { server: string; token?: string }): Session | Promise<Session>;
+  /** What a project remembers of its last deploy. */
+  project(directory: string): Promise<Project>;
+  remember(directory: string, deployed: Deployed): Promise<void>;
   /** Runs Maestro in this process; `flags` are the settings that were given as options, by name. */
   serve(flags: Record<string, unknown>): Promise<void>;
   /** Whether this version could take over what `serve` with these settings runs. */
@@ -25,7 +30,7 @@ export type Parts = {
 /** What was ended where no controller was. */
 export type Ended = { home: string; stopped: string[]; instances: number; workers: number };
 
-export type GlobalOptions = { server?: string; json?: true };
+export type GlobalOptions = { server?: string; to?: string; json?: true };
 
 /** Ctrl-C ended a command before its end. The message is what its person has to know; none when there is nothing. */
 export class Interrupted extends Error {
@@ -66,7 +71,26 @@ export class CommandLine {
 
   /** The server that was named, by option or environment; undefined when the default one is meant. */
   get namedServer(): string | undefined {
-    return this.#options().server ?? (this.parts.terminal.env["MAESTRO_SERVER"] || undefined);
+    const { to, server } = this.#options();
+    if (to !== undefined) return sshServer(to);
+    return server ?? (this.parts.terminal.env["MAESTRO_SERVER"] || undefined);
+  }
+
+  /** The server to which a project is deployed: the one that was named, else the one that it remembers. */
+  async serverOf(project: () => Promise<Project>): Promise<string | undefined> {
+    if (this.namedServer !== undefined) return this.namedServer;
+    const { to } = await project();
+    return to === undefined ? undefined : sshServer(to);
+  }
+
+  /** What --to says, as it was written. */
+  get to(): string | undefined {
+    return this.#options().to;
+  }
+
+  /** What the project in the working directory remembers. */
+  get project(): Promise<Project> {
+    return this.parts.project(".");
   }
 
   /** One JSON document, or what `render` makes of the output for people. */
@@ -95,7 +119,9 @@ export class CommandLine {
     }
   }
 
-  async connect(server = this.namedServer ?? defaultServer): Promise<Session> {
+  /** Without a server: the one that was named, else the one to which the project here was deployed, else this machine's. */
+  async connect(named?: string): Promise<Session> {
+    const server = named ?? (await this.serverOf(() => this.project)) ?? defaultServer;
     const token = this.parts.terminal.env["MAESTRO_RPC_TOKEN"];
     return this.parts.connect({ server, ...(token === undefined || token === "" ? {} : { token }) });
   }

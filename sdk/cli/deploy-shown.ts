@@ -10,13 +10,16 @@ type Deploying<Report> = (
   onProgress: (step: DeployStep) => void,
 ) => Promise<Report>;
 
+/** `server`: the one to ask, when it is not the one that the command line names. */
+type Deployed = { sendsFirst: boolean; server?: string | undefined };
+
 /** Shows the steps on standard error while they go on, then the end on standard output. */
 export async function deployShown<Report>(
   line: CommandLine,
-  { sendsFirst }: { sendsFirst: boolean },
+  { sendsFirst, server }: Deployed,
   work: Deploying<Report>,
   render: (report: Report, tookMs: number, screen: Screen) => string,
-): Promise<void> {
+): Promise<Report> {
   const began = line.parts.terminal.now();
   const progress = stepProgress(line.parts.terminal);
   let restarting = !sendsFirst;
@@ -30,11 +33,12 @@ export async function deployShown<Report>(
       : "interrupted while the files were being sent; nothing was restarted";
   try {
     const report = await line.interruptible(
-      (signal) => line.withServer((client) => work(client, signal, show)),
+      (signal) => line.withServer((client) => work(client, signal, show), server),
       explain,
     );
     progress.end("done");
     line.print(report, (output, screen) => render(output, line.parts.terminal.now() - began, screen));
+    return report;
   } catch (error) {
     progress.end("failed");
     throw error;

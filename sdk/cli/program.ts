@@ -5,6 +5,7 @@ import { addDeployCommands } from "./commands/deploy.ts";
 import { addDomainsCommands } from "./commands/domains.ts";
 import { addInspectCommands } from "./commands/inspect.ts";
 import { addInstallCommand } from "./commands/install.ts";
+import { addKeysCommands } from "./commands/keys.ts";
 import { addLimitsCommand } from "./commands/limits.ts";
 import { addLogsCommand } from "./commands/logs.ts";
 import { addReloadCommand } from "./commands/reload.ts";
@@ -29,6 +30,7 @@ export function buildProgram(parts: Parts, { quiet = false }: { quiet?: boolean 
   addConfigCommands(program, line);
   addScaleCommand(program, line);
   addLimitsCommand(program, line);
+  addKeysCommands(program, line);
   addStopCommands(program, line);
   addReloadCommand(program, line);
   return program;
@@ -42,6 +44,7 @@ function configure(program: Command, { version, terminal }: Parts, quiet: boolea
     .version(version, "-V, --version", "print the version")
     .helpOption("-h, --help", "print help for a command")
     .option("--server <host:port>", "the server to talk to (or MAESTRO_SERVER; default 127.0.0.1:7272)")
+    .option("--to <user@server>", "a server that is reached by SSH: user@server or user@server:port")
     .option("--json", "print one JSON document, or one a line for a stream")
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({

@@ -60,7 +60,7 @@ function outputOf(stream: NodeJS.WriteStream): Output {
       return stream.isTTY === true;
     },
     get columns() {
-      return stream.columns ?? 80;
+      return stream.columns || 80; // 0 where nobody has told the terminal its size
     },
     write: (text) => void stream.write(text),
   };

@@ -1,7 +1,13 @@
 /** Who is calling: settled once for a session on a door, and checked against the access that an operation needs. */
 export type Principal =
   | { kind: "admin"; via: "unix" | "loopback" | "token" }
-  | { kind: "key"; name: string; apps: readonly string[] };
+  | {
+      kind: "key";
+      name: string;
+      apps: readonly string[];
+      /** The SSH connection that it came by; sessions that share one belong to one deploy. */
+      connection?: string;
+    };
 
 /** `admin`: all of Maestro. `app`: the app that the input names. */
 export type Access = "admin" | "app";
@@ -10,3 +16,7 @@ export function mayCall(principal: Principal, access: Access, app: string | unde
   if (principal.kind === "admin") return true;
   return access === "app" && app !== undefined && principal.apps.includes(app);
 }
+
+/** A principal as people are told of it. */
+export const describePrincipal = (principal: Principal) =>
+  principal.kind === "key" ? `key ${principal.name}` : `an admin (${principal.via})`;

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { AppName, Hostname } from "../app/app.ts";
-import type { Principal } from "../app/principal.ts";
+import { describePrincipal } from "../app/principal.ts";
 import { DeployReport } from "../app/reports.ts";
 import { moveToHostname, prepareIncoming, register } from "../control/register.ts";
 import { restart } from "../control/restart.ts";
@@ -10,7 +10,11 @@ export const incomingOperation = operation({
   name: "incoming",
   summary: "The directory into which an app's code is sent; makes the app if it is new",
   access: "app",
-  input: z.object({ app: AppName }),
+  input: z.object({
+    app: AppName,
+    /** While somebody else deploys the app over SSH: wait for him instead of failing with `BUSY`. */
+    wait: z.boolean().default(false),
+  }),
   output: z.object({ path: z.string() }),
   handle: async ({ controller }, { app }) => ({ path: await prepareIncoming(controller, app) }),
 });
@@ -36,15 +40,11 @@ export const restartOperation = operation({
       app,
       hostnames: hostname === undefined ? hostnames : [hostname, ...hostnames],
       wait,
-      by: describe(principal),
+      by: describePrincipal(principal),
       commit,
       onProgress,
     }),
 });
-
-/** Who asks, as the log and the history tell it. */
-export const describe = (principal: Principal) =>
-  principal.kind === "key" ? `key ${principal.name}` : `an admin (${principal.via})`;
 
 /** App name → hostname, as the clients of 2012 know it: apps that were given a hostname, each with its first. */
 const Applications = z.record(z.string(), z.string());
@@ -81,7 +81,7 @@ export const restartAppOperation = operation({
       app: name,
       hostnames: [],
       wait: false,
-      by: describe(principal),
+      by: describePrincipal(principal),
     });
     return applications(subject);
   },

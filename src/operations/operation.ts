@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { AuditEntry, KeyAdded, KeyReport } from "../app/key.ts";
 import { type Access, mayCall, type Principal } from "../app/principal.ts";
 import type { DeployProgress, LogLine, ReloadReport, RunOutput, RunStarted } from "../app/reports.ts";
 import type { Controller } from "../control/controller.ts";
@@ -17,9 +18,18 @@ export type Call = {
   onOutput?: ((output: RunOutput) => void) | undefined;
 };
 
+/** Who may deploy over SSH, and what was done. */
+export type AccessPort = {
+  keys(): KeyReport[];
+  add(name: string, publicKey: string, apps: readonly string[]): Promise<KeyAdded>;
+  remove(name: string): Promise<void>;
+  history(count: number, app: string | undefined): Promise<AuditEntry[]>;
+};
+
 /** What operations act on: the controller, and what only the process as a whole can do. */
 export type Subject = {
   controller: Controller;
+  access: AccessPort;
   process: {
     version: string;
     startedAt: string;
@@ -77,9 +87,16 @@ export async function dispatch(
     throw new MaestroError("BAD_INPUT", `${name}: ${sentence(parsed.error)}`, { operation: name });
   }
   if (!mayCall(call.principal, found.access, found.appOf(input))) {
-    throw new MaestroError("UNAUTHORIZED", `you may not call ${name} for this app`, { operation: name });
+    throw notAllowed(call.principal, name, found.appOf(input));
   }
   return found.handle(subject, input ?? {}, call);
+}
+
+function notAllowed(principal: Principal, operation: string, app: string | undefined): MaestroError {
+  const who =
+    principal.kind === "key" ? `the key ${principal.name} is for ${principal.apps.join(", ")}, and` : "you";
+  const what = app === undefined ? ` ${operation} for all of Maestro` : ` ${operation} for ${app}`;
+  return new MaestroError("UNAUTHORIZED", `${who} may not call${what}`, { operation });
 }
 
 function sentence(error: z.ZodError): string {

@@ -1,9 +1,9 @@
 import { z } from "zod";
 import { AppName } from "../app/app.ts";
+import { describePrincipal } from "../app/principal.ts";
 import { DeployReport, ReleasesReport } from "../app/reports.ts";
 import { reportReleases } from "../control/report-releases.ts";
 import { rollback } from "../control/rollback.ts";
-import { describe } from "./deploy.ts";
 import { operation } from "./operation.ts";
 
 export const releasesOperation = operation({
@@ -27,5 +27,5 @@ export const rollbackOperation = operation({
   }),
   output: DeployReport,
   handle: async ({ controller }, { app, to, wait }, { principal, onProgress }) =>
-    rollback(controller, { app, to, wait, by: describe(principal), onProgress }),
+    rollback(controller, { app, to, wait, by: describePrincipal(principal), onProgress }),
 });

@@ -1,10 +1,11 @@
 import { z } from "zod";
 import { AppName } from "../app/app.ts";
 import { CallersSignal, CallersTerminal, TerminalSize } from "../app/one-off.ts";
+import { describePrincipal } from "../app/principal.ts";
 import { RunReport } from "../app/reports.ts";
 import { run } from "../control/run.ts";
 import { findRun, giveInput } from "../control/run-calls.ts";
-import { describe } from "./deploy.ts";
+
 import { operation } from "./operation.ts";
 
 /** execve(2) takes no string above 128 KB. */
@@ -28,7 +29,7 @@ export const runOperation = operation({
   output: RunReport,
   handle: ({ controller }, { app, command, terminal = null }, { principal, session, signal, ...told }) => {
     const { onStarted = () => {}, onOutput = () => {} } = told;
-    const request = { app, command, terminal, by: describe(principal) };
+    const request = { app, command, terminal, by: describePrincipal(principal) };
     return run(controller, request, { session, signal, onStarted, onOutput });
   },
 });

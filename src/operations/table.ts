@@ -8,9 +8,11 @@ import {
   statusOperation,
   stopOperation,
 } from "./apps.ts";
+import { auditOperation } from "./audit.ts";
 import { configOperation, configSetOperation, configUnsetOperation } from "./config.ts";
 import { incomingOperation, registerAppOperation, restartAppOperation, restartOperation } from "./deploy.ts";
 import { doctorOperation } from "./doctor.ts";
+import { keysAddOperation, keysOperation, keysRemoveOperation } from "./keys.ts";
 import { limitsOperation } from "./limits.ts";
 import { logsOperation } from "./logs.ts";
 import type { Operation } from "./operation.ts";
@@ -54,6 +56,10 @@ export const operations: ReadonlyMap<string, Operation> = new Map(
     releasesOperation,
     rollbackOperation,
     reloadOperation,
+    keysOperation,
+    keysAddOperation,
+    keysRemoveOperation,
+    auditOperation,
     doctorOperation,
   ].map((operation) => [operation.name, operation]),
 );

@@ -32,7 +32,8 @@ export async function prepareReleases(places: Places, gid: number | null): Promi
     await mkdir(path, { recursive: true });
     // Also when they were there: the app may have been given its user since.
     if (gid !== null) await chown(path, -1, gid);
-    await chmod(path, modes.directory);
+    // Whoever receives the code passes through the app's directory to incoming/, and sees nothing else of it.
+    await chmod(path, path === places.directory ? modes.directory | 0o001 : modes.directory);
   }
 }
 

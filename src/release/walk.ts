@@ -22,7 +22,7 @@ const mostEntries = 250_000;
 export type SourceTree = { root: string; entries: SourceEntry[]; readAtMs: number };
 
 /**
- * Reads a directory tree as the code of a release. `.git` is left out, and so is an empty `webapp/` at the top,
+ * Reads a directory tree as the code of a release. `.git` and what rsync was cut off in are left out, and so is an empty `webapp/` at the top,
  * which Maestro itself puts there (see incoming.ts).
  *
  * Throws `BAD_INPUT` that names what cannot be in a release: symlinks that are absolute or lead out of it,
@@ -73,7 +73,7 @@ function* readDirectory(root: string, path: string): Generator<SourceEntry> {
   const fd = openBelow(root, path, constants.O_DIRECTORY);
   try {
     for (const name of readdirSync(pathOf(fd))) {
-      if (name === ".git") continue;
+      if (name === ".git" || name === partialDirectory) continue;
       const itsPath = path === "" ? name : `${path}/${name}`;
       refuseName(itsPath, name);
       // By its path: half the cost. Should it lead elsewhere by now, the content is still read from the right place.
@@ -83,6 +83,9 @@ function* readDirectory(root: string, path: string): Generator<SourceEntry> {
     closeSync(fd);
   }
 }
+
+/** Where rsync keeps the part of a file that came before the connection was cut. */
+const partialDirectory = ".maestro-partial";
 
 function describe(location: string, path: string): SourceEntry {
   const stats = lstatOf(location, path);

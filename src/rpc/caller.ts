@@ -17,11 +17,12 @@ export type CallerRules = {
   isAppUser(uid: number): boolean;
 };
 
-/**
- * Settles once for a session who is calling. A door for SSH keys will have a socket of its own whose first line
- * states the key, and return `{ kind: "key", … }` here; nothing behind this function changes for it.
- */
-export async function recognize(socket: Socket, via: "unix" | "tcp", rules: CallerRules): Promise<Caller> {
+/** How a connection came in; by a door that knows already who it is, that. */
+export type Via = "unix" | "tcp" | Principal;
+
+/** Settles once for a session who is calling. */
+export async function recognize(socket: Socket, via: Via, rules: CallerRules): Promise<Caller> {
+  if (typeof via === "object") return { kind: "known", principal: via };
   if (via === "unix") return { kind: "known", principal: { kind: "admin", via: "unix" } };
   const { remoteAddress = "", remotePort = 0, localAddress = "", localPort = 0 } = socket;
   const local = isLoopback(remoteAddress);

@@ -1,11 +1,12 @@
 import { once } from "node:events";
 import { chmod, rm } from "node:fs/promises";
 import { connect, createServer, type ListenOptions, type Server, type Socket } from "node:net";
+import type { Principal } from "../app/principal.ts";
 import { MaestroError } from "../errors.ts";
 import type { CallerRules } from "./caller.ts";
 import type { Dispatch } from "./calls.ts";
 import { defaultLimits, type Limits } from "./limits.ts";
-import { Session, type SessionRules } from "./session.ts";
+import { Session, type SessionRules, type Via } from "./session.ts";
 
 export type RpcOptions = CallerRules & {
   /** Port 0 takes a free one. */
@@ -22,6 +23,8 @@ export type RpcOptions = CallerRules & {
 export type Rpc = {
   /** Where it can be called: "host:port" with the port that it really has, or the path when there is no TCP. */
   address: string;
+  /** Makes a connection that came by another door a session of whoever that door says it is. */
+  enter(socket: Socket, principal: Principal): Session;
   /**
    * Accepts no more and ends every session, with a reason if there is one; what was written still goes out. Resolves
    * when all are closed.
@@ -57,7 +60,7 @@ export async function startRpc(options: RpcOptions): Promise<Rpc> {
     if (unix !== undefined) await openUnix(unix, () => open("unix", { path: unix }));
     const address = tcpServer ? addressOf(tcpServer) : (unix ?? "");
     log.info({ address, unix }, "rpc.started");
-    return { address, close };
+    return { address, enter: (socket, principal) => lobby.enter(socket, principal), close };
   } catch (error) {
     await close();
     throw error;
@@ -73,13 +76,17 @@ class Lobby {
     this.#rules = rules;
   }
 
-  enter(socket: Socket, via: "unix" | "tcp"): void {
+  enter(socket: Socket, via: Via): Session {
     this.#makeRoom();
     const session = new Session(socket, via, this.#rules);
     this.#sessions.add(session);
     socket.once("close", () => this.#sessions.delete(session));
-    if (this.#sessions.size <= this.#rules.limits.sessions) return;
-    session.end(new MaestroError("BUSY", `${this.#sessions.size - 1} sessions are open; close one of them`));
+    if (this.#sessions.size > this.#rules.limits.sessions) {
+      session.end(
+        new MaestroError("BUSY", `${this.#sessions.size - 1} sessions are open; close one of them`),
+      );
+    }
+    return session;
   }
 
   close(reason?: MaestroError): void {

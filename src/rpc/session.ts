@@ -1,14 +1,15 @@
 import type { Socket } from "node:net";
-import type { Principal } from "../app/principal.ts";
+import { describePrincipal, type Principal } from "../app/principal.ts";
 import { MaestroError, toWire, type WireError } from "../errors.ts";
 import type { Log } from "../lib/log.ts";
 import { DnodePeer } from "../protocol/dnode.ts";
 import { parseMessage, replyIdOf } from "../protocol/dnode-message.ts";
-import { type CallerRules, recognize } from "./caller.ts";
+import { type CallerRules, recognize, type Via } from "./caller.ts";
 import { type CallingSession, type CallRules, Calls } from "./calls.ts";
 import type { Limits } from "./limits.ts";
 import { LineSplitter, parseLine } from "./lines.ts";
 
+export type { Via } from "./caller.ts";
 export type SessionRules = CallerRules & Omit<CallRules, "maxCalls"> & { limits: Limits };
 
 const keepAliveMs = 60_000;
@@ -32,9 +33,9 @@ export class Session implements CallingSession {
   #state: State = "new";
   #principal: Principal | null = null;
 
-  constructor(socket: Socket, via: "unix" | "tcp", rules: SessionRules) {
+  constructor(socket: Socket, via: Via, rules: SessionRules) {
     this.#socket = socket;
-    this.#from = socket.remoteAddress ?? via;
+    this.#from = socket.remoteAddress ?? (typeof via === "string" ? via : describePrincipal(via));
     this.#limits = rules.limits;
     this.#log = rules.log;
     this.#lines = new LineSplitter(rules.limits.strangerLineBytes);
@@ -102,7 +103,7 @@ export class Session implements CallingSession {
     this.#end.abort();
   }
 
-  async #open(via: "unix" | "tcp", rules: SessionRules): Promise<void> {
+  async #open(via: Via, rules: SessionRules): Promise<void> {
     const caller = await recognize(this.#socket, via, rules);
     if (this.#state === "ended") return;
     if (caller.kind === "refused") return this.end(caller.error);

@@ -23,8 +23,14 @@ test("an app with a group can walk to its releases, and others cannot", async ({
   skip(!isRoot, "only root can give files to a group");
   const { home, store } = await shopWith({ "app.js": "" });
   await store.prepareIncoming("demo", 4242);
-  for (const path of ["apps/demo", "apps/demo/releases"]) {
-    expect(modeOf(join(home, path))).toBe("750");
+  for (const [path, mode] of [
+    // Whoever receives the code is neither the app nor Maestro, and passes through to incoming/.
+    ["apps/demo", "751"],
+    ["apps/demo/releases", "750"],
+    ["apps/demo/incoming", "750"],
+  ] as const) {
+    expect(modeOf(join(home, path))).toBe(mode);
+    if (path.endsWith("incoming")) continue;
     expect(lstatSync(join(home, path))).toMatchObject({ uid: 0, gid: 4242 });
   }
 });

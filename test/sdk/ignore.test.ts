@@ -171,7 +171,7 @@ describe("rsync", () => {
       "/home/ann/-odd; rm -rf/",
       "/var/lib/maestro/apps/x/incoming/",
     ]);
-    expect(args).toContain("--filter=merge -");
+    expect(args).toContain("--filter=merge_-");
     expect(args).toContain("--delete-excluded");
     expect(args).not.toContain("--owner");
   });

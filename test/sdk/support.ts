@@ -6,6 +6,7 @@ import type { Parts } from "../../sdk/cli/command-line.ts";
 import { main } from "../../sdk/cli/main.ts";
 import type { Console } from "../../sdk/cli/terminal.ts";
 import type { CallOptions, OperationName, Operations, Session } from "../../sdk/operations.ts";
+import type { Project } from "../../sdk/project.ts";
 import type { InstallOptions, InstallReport } from "../../src/app/installation.ts";
 import type { DoctorCheck } from "../../src/app/reports.ts";
 
@@ -42,6 +43,7 @@ export type Ran = {
   stdout: string;
   stderr: string;
   served: Record<string, unknown>[];
+  remembered: object[];
   installed: [flags: Record<string, unknown>, options: InstallOptions][];
 };
 export type RunOptions = {
@@ -50,6 +52,7 @@ export type RunOptions = {
   now?: number;
   /** What standard input holds. */
   input?: string;
+  project?: Project;
   connect?: Parts["connect"];
   check?: Parts["check"];
   stopWithoutServer?: Parts["stopWithoutServer"];
@@ -76,7 +79,7 @@ export async function runCli(
   server = new FakeServer(),
   options: RunOptions = {},
 ): Promise<Ran> {
-  const ran: Ran = { code: -1, stdout: "", stderr: "", served: [], installed: [] };
+  const ran: Ran = { code: -1, stdout: "", stderr: "", served: [], remembered: [], installed: [] };
   const output = (name: "stdout" | "stderr") => ({
     isTTY: options.tty ?? false,
     columns: 100,
@@ -102,6 +105,8 @@ export async function runCli(
         return () => listeners.delete(listener);
       },
     },
+    project: async () => options.project ?? {},
+    remember: async (_directory, deployed) => void ran.remembered.push(deployed),
     connect:
       options.connect ??
       ((connection) => {

@@ -17,7 +17,8 @@ export function addDeployCommands(program: Command, line: CommandLine): void {
     .command("deploy")
     .summary("send a directory and put it live")
     .description(
-      "Sends DIR to the server on this machine and restarts its app. The earlier release serves until the new one is ready.\n" +
+      "Sends DIR to the server on this machine, or with --to over SSH to another, and restarts its app. The earlier release serves until the new one is ready.\n" +
+        "After a deploy with --to the server, the app and its hostnames are remembered in .maestro.json of the directory: then `maestro deploy` is enough.\n" +
         "What .gitignore and .maestroignore name is not sent, nor .git and .env; node_modules is sent, since nothing is installed on the server yet.",
     )
     .argument("[dir]", "the app's directory", ".")
@@ -28,17 +29,10 @@ export function addDeployCommands(program: Command, line: CommandLine): void {
       "after",
       examples(
         "maestro deploy ./shop --app shop --hostname shop.example.com --hostname www.shop.example.com",
+        "maestro deploy --to maestro@server.example.com --app shop --hostname shop.example.com",
       ),
     )
-    .action((directory: string, { app, hostname = [], wait }: DeployFlags) =>
-      deployShown(
-        line,
-        { sendsFirst: true },
-        (client, signal, onProgress) =>
-          deploy({ directory, app, hostnames: hostname, wait: wait ?? false, client, signal, onProgress }),
-        renderDeployed,
-      ),
-    );
+    .action((directory: string, flags: DeployFlags) => deployDirectory(line, directory, flags));
   program
     .command("restart")
     .summary("put live what was sent, in fresh processes")
@@ -49,15 +43,34 @@ export function addDeployCommands(program: Command, line: CommandLine): void {
     .argument("[hostname]", "a hostname that the app shall have besides those that it has")
     .option(...waitFlag)
     .addHelpText("after", examples("maestro restart shop", "maestro restart shop shop.example.com"))
-    .action((app: string, hostname: string | undefined, { wait }: DeployFlags) => {
+    .action(async (app: string, hostname: string | undefined, { wait }: DeployFlags) => {
       const input = { app, ...(hostname === undefined ? {} : { hostname }), ...(wait ? { wait } : {}) };
-      return deployShown(
+      await deployShown(
         line,
         { sendsFirst: false },
         (client, signal, onProgress) => client.call("restart", input, { signal, onProgress }),
         renderDeployed,
       );
     });
+}
+
+/** What is not said is as it was the last time. What was deployed over SSH is remembered. */
+async function deployDirectory(line: CommandLine, directory: string, flags: DeployFlags): Promise<void> {
+  const known = await line.parts.project(directory);
+  const server = await line.serverOf(async () => known);
+  const to = line.to ?? (line.namedServer === undefined ? known.to : undefined);
+  const isKnown = to !== undefined && to === known.to;
+  const app = flags.app ?? known.app;
+  const hostnames = flags.hostname ?? (isKnown ? (known.hostnames ?? []) : []);
+  const { app: deployed } = await deployShown(
+    line,
+    { sendsFirst: true, server },
+    (client, signal, onProgress) =>
+      deploy({ directory, app, hostnames, wait: flags.wait ?? false, client, signal, onProgress }),
+    renderDeployed,
+  );
+  if (to !== undefined)
+    await line.parts.remember(directory, { to, app: deployed, hostnames: [...hostnames] });
 }
 
 /** Collects an option that may be given more than once. */

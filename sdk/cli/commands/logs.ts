@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError } from "commander";
 import type { LogLine } from "../../../src/app/reports.ts";
+import { MaestroError } from "../../../src/errors.ts";
 import type { Operations } from "../../operations.ts";
 import type { CommandLine } from "../command-line.ts";
 import { renderLogLine } from "../render/logs.ts";
@@ -15,12 +16,20 @@ export function addLogsCommand(program: Command, line: CommandLine): void {
       "Shows the last lines that an app has written. With -f it goes on as more come, until Ctrl-C (exit code 130).\n" +
         "With --json each line is a JSON document of its own.",
     )
-    .argument("<app>", "the app's name")
+    .argument("[app]", "the app's name (default: the one that was deployed from here with --to)")
     .option("-f, --follow", "go on showing lines as they come")
     .option("-n, --lines <n>", "how many earlier lines (default: 100)", wholeNumber)
     .option("-p, --process <type>", "only the instances of this process type, such as web")
     .addHelpText("after", examples("maestro logs shop -n 50", "maestro logs shop -f -p web"))
-    .action((app: string, flags: LogsFlags) => showLogs(line, app, flags));
+    .action(async (app: string | undefined, flags: LogsFlags) =>
+      showLogs(line, app ?? (await appHere(line)), flags),
+    );
+}
+
+async function appHere(line: CommandLine): Promise<string> {
+  const { app } = await line.project;
+  if (app !== undefined) return app;
+  throw new MaestroError("BAD_INPUT", "name the app: nothing was deployed from this directory yet");
 }
 
 async function showLogs(

@@ -17,9 +17,9 @@ export function addRollbackCommand(program: Command, line: CommandLine): void {
     .argument("[release]", "v and its number, as `maestro releases` shows it", releaseNumber)
     .option(...waitFlag)
     .addHelpText("after", examples("maestro rollback shop", "maestro rollback shop v12"))
-    .action((app: string, to: number | undefined, { wait }: { wait?: true }) => {
+    .action(async (app: string, to: number | undefined, { wait }: { wait?: true }) => {
       const input = { app, ...(to === undefined ? {} : { to }), ...(wait ? { wait } : {}) };
-      return deployShown(
+      await deployShown(
         line,
         { sendsFirst: false },
         (client, signal, onProgress) => client.call("rollback", input, { signal, onProgress }),

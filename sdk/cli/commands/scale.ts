@@ -24,10 +24,13 @@ export function addScaleCommand(program: Command, line: CommandLine): void {
       "after",
       examples("maestro scale shop", "maestro scale shop web=3 worker=1", "maestro scale shop web=auto"),
     )
-    .action((app: string, words: string[], { wait }: { wait?: true }) => {
-      if (words.length === 0) return line.answer("scale", { app }, renderScale);
+    .action(async (app: string, words: string[], { wait }: { wait?: true }) => {
+      if (words.length === 0) {
+        await line.answer("scale", { app }, renderScale);
+        return;
+      }
       const input = { app, counts: Object.fromEntries(words.map(parseCount)), ...(wait ? { wait } : {}) };
-      return deployShown(
+      await deployShown(
         line,
         { sendsFirst: false },
         (client, signal, onProgress) => client.call("scale", input, { signal, onProgress }),

@@ -97,6 +97,14 @@ export const settingOptions: Record<string, SettingOption> = {
     flag: "--log-files <n>",
     help: "how many such files are kept of each output of an instance, 2 or more (default: 5)",
   },
+  sshUser: {
+    flag: "--ssh-user <name>",
+    help: "as whom developers log in over SSH, where Maestro is root; made with the first key (default: maestro; else your own user)",
+  },
+  authorizedKeys: {
+    flag: "--authorized-keys <file>",
+    help: "the file in which sshd looks for that user's keys (default: .ssh/authorized_keys in his home)",
+  },
   stopApps: {
     flag: "--stop-apps",
     help: "at SIGTERM end the apps and proxy workers as well, instead of leaving them serving (default: no)",

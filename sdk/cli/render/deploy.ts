@@ -31,11 +31,12 @@ const done: Record<DeployStep["step"], string> = {
 
 /** One line about a step, without a line feed and without a mark before it. */
 export function renderStep(
-  { step, state, detail, tookMs }: DeployStep,
+  { step, state, detail, sent, tookMs }: DeployStep,
   screen: Pick<Screen, "color">,
 ): string {
   const words = [
     state === "done" ? done[step] : under[step],
+    ...(sent === undefined ? [] : [renderSent(sent)]),
     ...(detail === undefined ? [] : [harmless(detail)]),
   ];
   const time = tookMs === undefined ? "" : paint(screen, "dim", ` (${duration(tookMs)})`);
@@ -46,6 +47,19 @@ export function renderStep(
 export function renderOutput(text: string, screen: Pick<Screen, "color">): string {
   return `  ${paint(screen, "dim", "│")} ${harmless(text)}`;
 }
+
+const barWidth = 20;
+
+/** "▕██████░░░░░░░░░░░░░░▏ 30 % of 12.3 MB, 120 of 400 files" */
+function renderSent({ bytes, totalBytes, files, totalFiles }: NonNullable<DeployStep["sent"]>): string {
+  const share = totalBytes === 0 ? 0 : Math.min(1, bytes / totalBytes);
+  const full = Math.round(share * barWidth);
+  const bar = `▕${"█".repeat(full)}${"░".repeat(barWidth - full)}▏`;
+  const counted = totalFiles === 0 ? "" : `, ${files} of ${totalFiles} files`;
+  return `${bar} ${Math.floor(share * 100)} % of ${megabytes(totalBytes)}${counted}`;
+}
+
+const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
 
 /** The end of a deploy: where the app is, which release, how long it took. */
 export function renderDeployed(report: DeployReport, tookMs: number, screen: Screen): string {

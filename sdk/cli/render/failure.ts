@@ -17,7 +17,8 @@ const advice: Partial<Record<ErrorCode, (app: string) => string>> = {
 /** Why a command failed, the last lines of the app's output if there are any, and what to do. */
 export function renderFailure({ code, message, details }: WireError, screen: Screen): string {
   const app = typeof details["app"] === "string" ? details["app"] : "APP";
-  const next = advice[code]?.(app);
+  const isAboutToken = code !== "UNAUTHORIZED" || message.includes("token");
+  const next = isAboutToken ? advice[code]?.(app) : undefined;
   return [
     `${paint(screen, "bad", "error:")} ${message.split("\n").map(harmless).join("\n  ")}\n`,
     quote(linesOf(details["lastLines"]), screen),

@@ -49,7 +49,7 @@ describe("a command asks the server", () => {
       server,
     );
     expect(server.calls).toEqual([
-      { name: "incoming", input: { app: "other" } },
+      { name: "incoming", input: { app: "other", wait: true } },
       { name: "restart", input: { app: "other", hostnames: ["a.test", "b.test"], wait: true } },
     ]);
     expect(ran).toMatchObject({ code: 0, stdout: "shop v3 serves (0 ms)\n  http://shop.localhost:8000/\n" });

@@ -8,6 +8,8 @@ process.exitCode = await main(process.argv.slice(2), {
   version: "0",
   terminal: processTerminal(),
   connect: () => ({ call: writeLines, close() {} }),
+  project: async () => ({}),
+  remember: async () => {},
   serve: async () => {},
   check: () => Promise.reject(new Error("nothing to check")),
   stopWithoutServer: () => Promise.reject(new Error("nothing to stop")),

@@ -19,6 +19,8 @@ const parts: Parts = {
     onInterrupt: () => () => {},
   },
   connect: () => new FakeServer(),
+  project: async () => ({}),
+  remember: async () => {},
   serve: async () => {},
   check: () => Promise.reject(new Error("nothing to check")),
   stopWithoutServer: () => Promise.reject(new Error("nothing to stop")),
