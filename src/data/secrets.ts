@@ -1,0 +1,39 @@
+import { randomBytes, randomUUID } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { z } from "zod";
+import { isSystemError } from "../errors.ts";
+import { writeAtomic } from "../lib/atomic-file.ts";
+
+/** What only Maestro's own processes know: <home>/state/data/secrets.json, mode 0600. */
+const ServerSecrets = z.object({
+  v: z.literal(1),
+  /** The administrator of the embedded database. */
+  admin: z.object({ name: z.string(), password: z.string() }),
+  /** With which sessions are signed. */
+  cookieKey: z.string(),
+  uuid: z.string(),
+});
+export type ServerSecrets = z.infer<typeof ServerSecrets>;
+
+export const newPassword = () => randomBytes(32).toString("base64url");
+
+export async function readServerSecrets(path: string): Promise<ServerSecrets> {
+  return ServerSecrets.parse(JSON.parse(await readFile(path, "utf8")));
+}
+
+/** Reads the secrets; makes them when there are none. */
+export async function ensureServerSecrets(path: string): Promise<ServerSecrets> {
+  try {
+    return await readServerSecrets(path);
+  } catch (error) {
+    if (!isSystemError(error, "ENOENT")) throw error;
+  }
+  const secrets: ServerSecrets = {
+    v: 1,
+    admin: { name: "maestro", password: newPassword() },
+    cookieKey: newPassword(),
+    uuid: randomUUID().replaceAll("-", ""),
+  };
+  await writeAtomic(path, JSON.stringify(secrets));
+  return secrets;
+}
