@@ -1,9 +1,9 @@
-import type { Document } from "pouchdb-core";
 import { z } from "zod";
 import type { Handler, Route } from "./context.ts";
 import type { Database } from "./database.ts";
 import { checkDocument, checkSize } from "./document.ts";
 import { CouchError, toCouchError } from "./errors.ts";
+import { openRevisions, type Revision } from "./revisions.ts";
 import { newId, writeAll } from "./writes.ts";
 
 /* Many documents at once: https://docs.couchdb.org/en/stable/api/database/bulk-api.html */
@@ -24,10 +24,6 @@ const bulkDocs: Handler = async (exchange, context, { db = "" }) => {
 };
 
 const BulkGet = z.object({ docs: z.array(z.object({ id: z.string(), rev: z.string().optional() })) });
-const Revisions = z.array(
-  z.union([z.object({ ok: z.custom<Document>() }), z.object({ missing: z.string() })]),
-);
-
 /** Revisions of many documents, as replicators ask for them. */
 const bulkGet: Handler = async (exchange, { databases }, { db = "" }) => {
   const { pouch } = await databases.get(db);
@@ -39,7 +35,7 @@ const bulkGet: Handler = async (exchange, { databases }, { db = "" }) => {
   };
   const read = async ({ id, rev }: { id: string; rev?: string | undefined }) => {
     const open_revs = rev === undefined ? "all" : [rev];
-    return Revisions.parse(await pouch.get(id, { ...options, open_revs }));
+    return openRevisions(pouch, id, open_revs, options);
   };
   const results = await Promise.all(
     docs.map(async ({ id, rev }) => {
@@ -50,7 +46,7 @@ const bulkGet: Handler = async (exchange, { databases }, { db = "" }) => {
   exchange.send(200, { results });
 };
 
-type Found = z.infer<typeof Revisions>[number] | { error: CouchError };
+type Found = Revision | { error: CouchError };
 
 function bulkGetResult(id: string, rev: string | undefined, found: Found): object {
   if ("ok" in found) return { ok: found.ok };

@@ -8,6 +8,7 @@ import { toCouchError } from "./errors.ts";
 
 async function infoOf(database: Database): Promise<object> {
   const { doc_count, update_seq } = await database.pouch.info();
+  const file = await database.fileBytes();
   return {
     db_name: database.name,
     doc_count,
@@ -16,7 +17,7 @@ async function infoOf(database: Database): Promise<object> {
     compact_running: false,
     instance_start_time: "0",
     disk_format_version: 8,
-    sizes: { file: 0, external: 0, active: 0 },
+    sizes: { file, active: file, external: file },
     cluster: { q: 1, n: 1, w: 1, r: 1 },
     props: {},
     uuid: await database.pouch.id(),

@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import createMapReduce from "pouchdb-abstract-mapreduce";
 import type PouchDB from "pouchdb-core";
@@ -6,6 +6,7 @@ import type { Document, WriteResult } from "pouchdb-core";
 import { z } from "zod";
 import { isSystemError } from "../../errors.ts";
 import { writeAtomic } from "../../lib/atomic-file.ts";
+import { namesIn } from "../../lib/directory.ts";
 import { builtInReduce } from "./built-in-reduce.ts";
 import { openPouch } from "./pouch.ts";
 import { Scripts } from "./scripts.ts";
@@ -133,6 +134,19 @@ export class Database {
   /** Removes the indexes of views that are gone. */
   cleanUpViews() {
     return this.#mapReduce.viewCleanup.call(this.pouch);
+  }
+
+  /** What the documents take on the disk, views not counted. */
+  async fileBytes(): Promise<number> {
+    const directory = join(this.#directory, "main");
+    // LevelDB may remove a file between the two looks.
+    const sizes = (await namesIn(directory)).map((name) =>
+      stat(join(directory, name)).then(
+        (file) => file.size,
+        () => 0,
+      ),
+    );
+    return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
   }
 
   async setSecurity(security: Security): Promise<void> {

@@ -3,10 +3,10 @@ import { z } from "zod";
 import type { Handler, Parameters, Route } from "./context.ts";
 import type { Database } from "./database.ts";
 import { checkDocument, checkId, checkSize } from "./document.ts";
-import { badRequest, toCouchError } from "./errors.ts";
+import { badRequest, notFound } from "./errors.ts";
 import { type Exchange, parseJson } from "./exchange.ts";
 import { newBoundary, readRelated, relatedParts } from "./multipart.ts";
-import { deletedConflicts, localSeq } from "./revisions.ts";
+import { deletedConflicts, latestOf, localSeq, openRevisions, type Revision } from "./revisions.ts";
 import { newId, write } from "./writes.ts";
 
 /* Single documents: https://docs.couchdb.org/en/stable/api/document/common.html */
@@ -25,7 +25,7 @@ const getDocument: Handler = async (exchange, { databases }, parameters) => {
   if (exchange.text("open_revs") !== undefined)
     return getOpenRevisions(exchange, await databases.get(db), id);
   const wantsParts = exchange.flag("attachments") && accepts(exchange, "multipart/related");
-  const document = await pouch.get(id, { ...readOptions(exchange), binary: wantsParts });
+  const document = await pouch.get(id, { ...(await readOptions(exchange, pouch, id)), binary: wantsParts });
   if (exchange.flag("deleted_conflicts") || exchange.flag("meta")) {
     const conflicts = await deletedConflicts(pouch, id);
     if (conflicts.length > 0) document["_deleted_conflicts"] = conflicts;
@@ -33,35 +33,48 @@ const getDocument: Handler = async (exchange, { databases }, parameters) => {
   if (exchange.flag("local_seq")) document["_local_seq"] = await localSeq(pouch, id);
   const etag = `"${document._rev}"`;
   if (exchange.header("if-none-match") === etag) return exchange.sendText(304, "", { etag });
-  if (!wantsParts || document._attachments === undefined) return exchange.send(200, document, { etag });
+  if (!wantsParts || document._attachments === undefined) {
+    const { _id, _rev, ...content } = document;
+    return exchange.send(200, { _id, _rev, ...content }, { etag });
+  }
   const boundary = newBoundary();
   const type = `multipart/related; boundary="${boundary}"`;
   exchange.sendText(200, relatedParts(document, boundary), { "content-type": type, etag });
 };
 
-function readOptions(exchange: Exchange): Record<string, unknown> {
-  const rev = exchange.text("rev");
+async function readOptions(
+  exchange: Exchange,
+  pouch: Database["pouch"],
+  id: string,
+): Promise<Record<string, unknown>> {
+  const asked = exchange.text("rev");
+  const rev = asked !== undefined && exchange.flag("latest") ? (await latestOf(pouch, id, asked))[0] : asked;
+  if (asked !== undefined && rev === undefined) throw notFound();
   const meta = exchange.flag("meta");
   return {
     ...(rev === undefined ? {} : { rev }),
     revs: exchange.flag("revs"),
     revs_info: meta || exchange.flag("revs_info"),
     conflicts: meta || exchange.flag("conflicts"),
-    latest: exchange.flag("latest"),
     attachments: exchange.flag("attachments"),
   };
 }
 
 const accepts = (exchange: Exchange, type: string) => exchange.header("accept")?.includes(type) ?? false;
 
-const Found = z.array(z.union([z.object({ ok: z.custom<Document>() }), z.object({ missing: z.string() })]));
-
 /** What replicators ask for: given revisions, or all leaves. */
 async function getOpenRevisions(exchange: Exchange, { pouch }: Database, id: string): Promise<void> {
-  const wanted = exchange.parameter("open_revs", z.array(z.string())) ?? "all";
+  const wanted =
+    exchange.text("open_revs") === "all"
+      ? "all"
+      : (exchange.parameter("open_revs", z.array(z.string())) ?? "all");
   const wantsParts = accepts(exchange, "multipart/mixed");
-  const options = { ...readOptions(exchange), open_revs: wanted, binary: wantsParts };
-  const found = Found.parse(await openRevisions(pouch, id, options, wanted));
+  const found = await openRevisions(pouch, id, wanted, {
+    revs: exchange.flag("revs"),
+    latest: exchange.flag("latest"),
+    attachments: exchange.flag("attachments"),
+    binary: wantsParts,
+  });
   if (!wantsParts) return exchange.send(200, found);
   const boundary = newBoundary();
   const parts = found.map((revision) => mixedPart(revision, boundary));
@@ -69,21 +82,7 @@ async function getOpenRevisions(exchange: Exchange, { pouch }: Database, id: str
   exchange.sendText(200, body, { "content-type": `multipart/mixed; boundary="${boundary}"` });
 }
 
-async function openRevisions(
-  pouch: Database["pouch"],
-  id: string,
-  options: Record<string, unknown>,
-  wanted: "all" | string[],
-): Promise<unknown> {
-  try {
-    return await pouch.get(id, options);
-  } catch (error) {
-    if (wanted === "all" || toCouchError(error).status !== 404) throw error;
-    return wanted.map((rev) => ({ missing: rev }));
-  }
-}
-
-function mixedPart(revision: z.infer<typeof Found>[number], boundary: string): Buffer {
+function mixedPart(revision: Revision, boundary: string): Buffer {
   const open = (type: string) => Buffer.from(`--${boundary}\r\nContent-Type: ${type}\r\n\r\n`);
   const end = Buffer.from("\r\n");
   if ("missing" in revision) {

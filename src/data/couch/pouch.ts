@@ -39,10 +39,12 @@ export function openPouch(path: string): PouchDB {
 
 /** A database of another server. `authorization` is sent with every request, and kept out of the URL. */
 export function remotePouch(url: string, authorization: string | null): PouchDB {
-  const fetchWith = (address: string, options: RequestInit = {}) => {
+  const fetchWith = async (address: string, options: RequestInit = {}) => {
     const headers = new Headers(options.headers);
     if (authorization !== null) headers.set("authorization", authorization);
-    return fetch(address, { ...options, headers });
+    const response = await fetch(address, { ...options, headers });
+    // PouchDB takes attachments as buffers from a response that can give them, which only node-fetch's could.
+    return Object.assign(response, { buffer: async () => Buffer.from(await response.arrayBuffer()) });
   };
   return new PouchDB(url, { adapter: "http", skip_setup: true, fetch: fetchWith });
 }

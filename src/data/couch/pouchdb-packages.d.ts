@@ -4,7 +4,7 @@ declare module "pouchdb-core" {
 
   export type Document = {
     _id: string;
-    _rev?: string;
+    _rev?: string | undefined;
     _deleted?: boolean;
     _attachments?: Record<string, Attachment>;
     [field: string]: unknown;

@@ -6,16 +6,7 @@ import type { Log } from "../../lib/log.ts";
 import type { Databases } from "./databases.ts";
 import { CouchError, toCouchError } from "./errors.ts";
 import { PouchDB as Pouch, remotePouch } from "./pouch.ts";
-
-/** A database of this server by its name, or of another by its URL, as CouchDB takes them. */
-const Place = z.union([
-  z.string().min(1),
-  z.object({
-    url: z.string().min(1),
-    headers: z.record(z.string(), z.string()).optional(),
-    auth: z.object({ basic: z.object({ username: z.string(), password: z.string() }) }).optional(),
-  }),
-]);
+import { Place, remoteOf, shown } from "./replication-place.ts";
 
 /** https://docs.couchdb.org/en/stable/api/server/common.html#replicate */
 export const ReplicationRequest = z.object({
@@ -156,16 +147,10 @@ export class Replications {
     });
   }
 
-  async #open(place: z.infer<typeof Place>): Promise<PouchDB> {
-    const url = typeof place === "string" ? place : place.url;
-    if (!/^https?:\/\//.test(url)) return (await this.#databases.get(url)).pouch;
-    const { href, authorization } = withoutCredentials(url);
-    const given = typeof place === "string" ? null : place;
-    const basic = given?.auth?.basic;
-    const header = basic
-      ? basicOf(basic.username, basic.password)
-      : (given?.headers?.["authorization"] ?? authorization);
-    return remotePouch(href, header);
+  async #open(place: Place): Promise<PouchDB> {
+    const remote = remoteOf(place);
+    if (remote) return remotePouch(remote.href, remote.authorization);
+    return (await this.#databases.get(typeof place === "string" ? place : place.url)).pouch;
   }
 
   /** As `_active_tasks` shows them. */
@@ -234,25 +219,3 @@ function idOf({ source, target }: ReplicationRequest): string {
     .update(`${shown(source)}\n${shown(target)}`)
     .digest("hex");
 }
-
-/** A place without what may be secret in it. */
-function shown(place: z.infer<typeof Place>): string {
-  const url = typeof place === "string" ? place : place.url;
-  return /^https?:\/\//.test(url) ? withoutCredentials(url).href : url;
-}
-
-function withoutCredentials(text: string): { href: string; authorization: string | null } {
-  const url = URL.parse(text);
-  if (!url) throw new CouchError(400, "bad_request", "a replication's URL is not one");
-  const { username, password } = url;
-  url.username = "";
-  url.password = "";
-  if (username === "") return { href: url.href, authorization: null };
-  return {
-    href: url.href,
-    authorization: basicOf(decodeURIComponent(username), decodeURIComponent(password)),
-  };
-}
-
-const basicOf = (username: string, password: string) =>
-  `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}`;

@@ -11,8 +11,8 @@ import { badRequest, CouchError } from "./errors.ts";
 const quickJs = await newQuickJSWASMModuleFromVariant(import("@jitl/quickjs-wasmfile-release-sync"));
 
 /** What the functions of one database may use together, in bytes, and how long one call may take, in ms. */
-const memoryLimit = 64 * 1024 * 1024;
-const callMs = 2000;
+const memoryLimit = 16 * 1024 * 1024;
+const callMs = 1000;
 
 type Emit = (key: unknown, value: unknown) => void;
 const Emitted = z.array(z.tuple([z.unknown(), z.unknown()]));
@@ -40,7 +40,14 @@ export class Scripts {
   #context: QuickJSContext | null = null;
   #wrappers: QuickJSHandle | null = null;
   readonly #compiled = new Map<string, QuickJSHandle>();
+  /** Functions that took too long or too much once: they would again at every document, and hold everybody up. */
+  readonly #stopped = new Set<string>();
   #deadline = 0;
+
+  /** Throws for a function that is not run any more. */
+  refuseStopped(source: string): void {
+    if (this.#stopped.has(source)) throw tookTooMuch();
+  }
 
   /** A map function. A document at which it throws emits nothing, as with CouchDB. */
   map(source: string, emit: Emit): (document: Document) => void {
@@ -89,12 +96,13 @@ export class Scripts {
   }
 
   #run(kind: "map" | "call", source: string, parameter: unknown): unknown {
+    this.refuseStopped(source);
     const compiled = this.#function(kind, source);
     const context = this.#open();
     using argument = context.newString(JSON.stringify(parameter));
     this.#deadline = performance.now() + callMs;
     const result = context.callFunction(compiled, context.undefined, argument);
-    if (result.error) throw this.#failure(context, result.error);
+    if (result.error) throw this.#failure(context, source, result.error);
     using value = result.value;
     return JSON.parse(context.getString(value));
   }
@@ -117,12 +125,15 @@ export class Scripts {
   }
 
   /** One that ran out of time or memory leaves an interpreter that cannot be relied on: the next call gets another. */
-  #failure(context: QuickJSContext, thrown: QuickJSHandle): CouchError {
+  #failure(context: QuickJSContext, source: string, thrown: QuickJSHandle): CouchError {
     using error = thrown;
     const { message } = z.object({ message: z.string() }).safeParse(context.dump(error)).data ?? {
       message: "",
     };
-    if (/^(interrupted|out of memory)$/.test(message)) queueMicrotask(() => this.dispose());
+    if (/^(interrupted|out of memory)$/.test(message)) {
+      this.#stopped.add(source);
+      queueMicrotask(() => this.dispose());
+    }
     return new CouchError(500, "error", `a function of the design document failed: ${message.slice(0, 200)}`);
   }
 
@@ -149,6 +160,9 @@ export class Scripts {
     this.#runtime = null;
   }
 }
+
+const tookTooMuch = () =>
+  new CouchError(500, "timeout", "a function of the design document took too long, or too much memory");
 
 const Refusal = z
   .looseObject({

@@ -30,13 +30,15 @@ const uuids: Handler = async (exchange) => {
 };
 
 const activeTasks: Handler = async (exchange, { replications }) => {
-  const indexers = PouchDB.activeTasks.list().map(({ id, name, total_items = 0, completed_items = 0 }) => ({
-    type: name === "view_indexing" ? "indexer" : name,
+  // PouchDB counts its replications among its tasks too, under names that hold both places.
+  const indexing = PouchDB.activeTasks.list().filter(({ name }) => name === "view_indexing");
+  const indexers = indexing.map(({ id, total_items = 0, completed_items = 0 }) => ({
+    type: "indexer",
     pid: id,
     total_changes: total_items,
     changes_done: completed_items,
   }));
-  exchange.send(200, [...indexers.filter(({ type }) => type !== "replication"), ...replications.tasks()]);
+  exchange.send(200, [...indexers, ...replications.tasks()]);
 };
 
 const replicate: Handler = async (exchange, { replications }) => {

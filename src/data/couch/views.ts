@@ -52,8 +52,19 @@ const queryMany: Handler = async (exchange, { databases }, { db = "", name, view
 
 async function run(database: Database, view: string, query: ViewQuery, stale: object): Promise<object> {
   const given = Object.entries(query).filter(([, value]) => value !== undefined);
-  return database.query(view, { ...Object.fromEntries(given), ...stale });
+  const result = await database.query(view, { ...Object.fromEntries(given), ...stale });
+  await refuseStopped(database, view);
+  return result;
 }
+
+/** A view whose function was stopped is not whole: to show it would be a wrong answer. */
+async function refuseStopped({ pouch, scripts }: Database, path: string): Promise<void> {
+  const [design = "", name = ""] = path.split("/");
+  const { views } = Views.parse(await pouch.get(`_design/${design}`));
+  const { map } = Functions.parse(Object.hasOwn(views, name) ? views[name] : {});
+  if (typeof map === "string") scripts.refuseStopped(map);
+}
+const Functions = z.looseObject({ map: z.unknown().optional() });
 
 function readQuery(exchange: Exchange): ViewQuery {
   for (const name of unknown)
