@@ -12,6 +12,8 @@ const ServerSecrets = z.object({
   /** With which sessions are signed. */
   cookieKey: z.string(),
   uuid: z.string(),
+  /** The CouchDB that an operator points to, with its credentials; null: the embedded database. */
+  couch: z.string().nullable().default(null),
 });
 export type ServerSecrets = z.infer<typeof ServerSecrets>;
 
@@ -33,6 +35,7 @@ export async function ensureServerSecrets(path: string): Promise<ServerSecrets> 
     admin: { name: "maestro", password: newPassword() },
     cookieKey: newPassword(),
     uuid: randomUUID().replaceAll("-", ""),
+    couch: null,
   };
   await writeAtomic(path, JSON.stringify(secrets));
   return secrets;

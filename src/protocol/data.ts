@@ -45,3 +45,59 @@ export type ServerSettings = z.infer<typeof ServerSettings>;
 
 /** Open in a process that is starting: who started it reads its end when it answers, or has ended. */
 export const dataReadyDescriptor = 3;
+
+/** What the endpoint is started with. Nothing secret: that is in the files under `state`. */
+export const EndpointSettings = z.object({
+  /** <home>/state/data */
+  state: z.string(),
+  listen: z.object({ host: z.string(), port: z.int().min(0).max(65535) }),
+  control: z.string(),
+  lock: z.string(),
+  /** The local server: the embedded database at its socket, or a CouchDB whose URL is among the secrets. */
+  local: z.discriminatedUnion("kind", [
+    z.object({ kind: z.literal("embedded"), socket: z.string() }),
+    z.object({ kind: z.literal("couchdb") }),
+  ]),
+});
+export type EndpointSettings = z.infer<typeof EndpointSettings>;
+
+/** How a server is, as far as the endpoint can tell. `since`: ISO 8601. */
+export const ServerReport = z.object({
+  server: z.string(),
+  isWell: z.boolean().nullable(),
+  since: z.string(),
+  error: z.string().nullable(),
+});
+export type LocalReport = z.infer<typeof ServerReport>;
+
+export const DatabaseReport = z.object({
+  app: z.string(),
+  /** Where it is served from now. */
+  side: z.enum(["local", "remote"]),
+  remote: ServerReport.nullable(),
+  /** Why it does not come home, when it should. */
+  error: z.string().nullable(),
+  /** Failing over and coming back, the latest last. */
+  events: z.array(z.object({ at: z.string(), event: z.string(), reason: z.string() })),
+  directions: z.array(
+    z.object({
+      from: z.enum(["local", "remote"]),
+      state: z.enum(["running", "idle", "failing", "stopped"]),
+      behind: z.number().nullable(),
+      secondsBehind: z.number(),
+      through: z.string().nullable(),
+      error: z.string().nullable(),
+    }),
+  ),
+});
+export type DatabaseReport = z.infer<typeof DatabaseReport>;
+
+export const endpointExchanges = {
+  ...dataExchanges,
+  /** Read the accounts anew. */
+  reload: { ask: z.object({}), answer: z.object({}) },
+  report: {
+    ask: z.object({}),
+    answer: z.object({ local: ServerReport, databases: z.array(DatabaseReport) }),
+  },
+} as const;

@@ -84,7 +84,9 @@ export function nanoClient(server: string, name: string): CouchClient {
     follow: ({ since }, onId) => {
       let stopped = false;
       const poll = async (from: unknown): Promise<void> => {
-        const page = Changes.parse(await db.changes({ feed: "longpoll", since: String(from), timeout: 2000 }));
+        const page = Changes.parse(
+          await db.changes({ feed: "longpoll", since: String(from), timeout: 2000 }),
+        );
         for (const { id } of page.results) onId(id);
         if (!stopped) await poll(page.last_seq);
       };

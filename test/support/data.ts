@@ -39,12 +39,26 @@ export class TestDatabase implements AsyncDisposable {
     this.#limits = limits;
   }
 
-  static async start(limits: Limits = {}): Promise<TestDatabase> {
-    const directory = await mkdtemp(join(tmpdir(), "data-test-"));
-    const { admin } = await ensureServerSecrets(join(directory, "secrets.json"));
-    const database = new TestDatabase(directory, await freePort(), admin.password, limits);
+  /** The unix socket that it listens on instead of its port, when it is a local server behind an endpoint. */
+  socket: string | null = null;
+
+  static async behindEndpoint(): Promise<TestDatabase> {
+    const database = await TestDatabase.#prepare({});
+    database.socket = join(database.directory, "server.sock");
     await database.serve();
     return database;
+  }
+
+  static async start(limits: Limits = {}): Promise<TestDatabase> {
+    const database = await TestDatabase.#prepare(limits);
+    await database.serve();
+    return database;
+  }
+
+  static async #prepare(limits: Limits): Promise<TestDatabase> {
+    const directory = await mkdtemp(join(tmpdir(), "data-test-"));
+    const { admin } = await ensureServerSecrets(join(directory, "secrets.json"));
+    return new TestDatabase(directory, await freePort(), admin.password, limits);
   }
 
   /** With the administrator's credentials. */
@@ -56,7 +70,7 @@ export class TestDatabase implements AsyncDisposable {
     const file = (name: string) => join(this.directory, name);
     return {
       directory: file("data"),
-      listen: { host: "127.0.0.1", port: this.port },
+      listen: this.socket === null ? { host: "127.0.0.1", port: this.port } : { path: this.socket },
       control: file("control.sock"),
       lock: file("lock"),
       secrets: file("secrets.json"),

@@ -137,7 +137,11 @@ export class Replications {
     };
     job.replication.on("change", (progress) => note("running", null, progress));
     job.replication.on("active", () => note("running", null));
-    job.replication.on("checkpoint", () => {});
+    // Also of changes that the other side had already, which are no documents written.
+    job.replication.on("checkpoint", (told) => {
+      const { checkpoint } = z.looseObject({ checkpoint: z.unknown().optional() }).parse(told);
+      if (checkpoint !== undefined) job.throughSeq = checkpoint;
+    });
     job.replication.on("paused", (error) => note(error ? "crashing" : "idle", error));
     job.replication.on("denied", (error) => note("running", error));
     job.replication.catch((error: unknown) => {

@@ -1,0 +1,316 @@
+import { readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { z } from "zod";
+import { isSystemError } from "../../errors.ts";
+import { writeAtomic } from "../../lib/atomic-file.ts";
+import { backoff } from "../../lib/backoff.ts";
+import type { Log } from "../../lib/log.ts";
+import type { Account } from "../accounts.ts";
+import { Backend } from "./backend.ts";
+import { Checkpoints } from "./checkpoints.ts";
+import { describe, Health } from "./health.ts";
+import { provision } from "./provision.ts";
+import type { DirectionReport, Replicator } from "./replication.ts";
+import type { Side } from "./sequences.ts";
+
+/** The local server, which all databases have in common. */
+export type LocalServer = { backend: Backend; health: Health; replicator: Replicator };
+
+/** A server that a request may go to. `release`: it is over. */
+export type Admission = { backend: Backend; side: Side; authorization: string; release(): void };
+
+type Event = { at: string; event: "failed over" | "came back"; reason: string };
+
+/** How long requests are kept waiting for a decision, or while a database changes its home, ms. */
+const holdMs = 3000;
+/** What is under way at the remote has this long to end before the database goes home, ms. */
+const quietMs = 1000;
+const coming = { first: 200, most: 10_000, factor: 2, jitter: 0.2 };
+
+/**
+ * A database and where it is served from. It goes to its second home when the local server is not well and the remote
+ * one is; it comes back when the local server is well again and all that was written meanwhile has come home.
+ */
+export class Home {
+  readonly account: Account;
+  readonly remote: { backend: Backend; health: Health } | null;
+  readonly checkpoints: Checkpoints;
+  readonly events: Event[] = [];
+  /** Aborted when the side changes: feeds end then, and are asked for again. */
+  leaving = new AbortController();
+  side: Side;
+  comingError: string | null = null;
+  readonly #local: LocalServer;
+  readonly #stateFile: string;
+  readonly #log: Log;
+  readonly #ending = new AbortController();
+  /** Not null while the database changes its home: requests wait for it. */
+  #gate: Promise<void> | null = null;
+  #open = 0;
+  #quiet = Promise.withResolvers<void>();
+  #provisioned: Promise<void> | null = null;
+
+  private constructor(
+    account: Account,
+    parts: { local: LocalServer; stateFile: string; log: Log; checkpoints: Checkpoints; side: Side },
+  ) {
+    this.account = account;
+    this.#local = parts.local;
+    this.#stateFile = parts.stateFile;
+    this.#log = parts.log;
+    this.checkpoints = parts.checkpoints;
+    this.remote = account.remote === null ? null : watchRemote(account.remote);
+    this.side = this.remote === null ? "local" : parts.side;
+    if (this.remote) void this.#live();
+  }
+
+  static async open(account: Account, parts: { local: LocalServer; state: string; log: Log }): Promise<Home> {
+    const file = (kind: string) => join(parts.state, kind, `${account.app}.json`);
+    const checkpoints = await Checkpoints.open(file("checkpoints"));
+    const stateFile = file("serving");
+    return new Home(account, { ...parts, checkpoints, stateFile, side: await readSide(stateFile) });
+  }
+
+  /** Where a request goes now; waits while that is being decided. Null: nowhere, for the moment. */
+  async admit(): Promise<Admission | null> {
+    const deadline = performance.now() + holdMs;
+    while (performance.now() < deadline) {
+      if (this.#gate !== null) await this.#gate;
+      if (this.side === "remote" && this.remote) {
+        const { backend } = this.remote;
+        return { backend, side: "remote", authorization: backend.authorization, release: this.#enter() };
+      }
+      if (await this.#local.health.known()) {
+        if (!(await this.#isProvisioned())) continue;
+        const { backend } = this.#local;
+        return { backend, side: "local", authorization: this.#localAuthorization, release: this.#enter() };
+      }
+      await this.#decision(deadline);
+    }
+    return null;
+  }
+
+  get #localAuthorization(): string {
+    const { app, password } = this.account;
+    return `Basic ${Buffer.from(`${app}:${password}`).toString("base64")}`;
+  }
+
+  async #decision(deadline: number): Promise<void> {
+    const left = Math.max(0, deadline - performance.now());
+    await Promise.race([this.#local.health.changed(), this.changedSide, pause(left)]);
+  }
+
+  #sideChange = Promise.withResolvers<void>();
+  get changedSide(): Promise<void> {
+    return this.#sideChange.promise;
+  }
+
+  async #provision(): Promise<void> {
+    this.#provisioned ??= provision(this.#local.backend, this.account);
+    try {
+      await this.#provisioned;
+    } catch (error) {
+      this.#provisioned = null;
+      throw error;
+    }
+  }
+
+  /** False: it failed, and the local server is suspected. */
+  async #isProvisioned(): Promise<boolean> {
+    try {
+      await this.#provision();
+      return this.#gate === null && this.side === "local";
+    } catch (error) {
+      this.#log.warn({ app: this.account.app, error: describe(error) }, "data.not-provisioned");
+      this.#local.health.suspect();
+      await pause(100);
+      return false;
+    }
+  }
+
+  /** A request is under way until the returned function is called: a database does not go home meanwhile. */
+  #enter(): () => void {
+    this.#open += 1;
+    let isOver = false;
+    return () => {
+      if (isOver) return;
+      isOver = true;
+      this.#open -= 1;
+      if (this.#open === 0) {
+        this.#quiet.resolve();
+        this.#quiet = Promise.withResolvers();
+      }
+    };
+  }
+
+  /** Goes where it has to, for as long as the endpoint lives. */
+  async #live(): Promise<void> {
+    const { signal } = this.#ending;
+    const waits = backoff(coming);
+    while (!signal.aborted && this.remote) {
+      const { health } = this.#local;
+      const wasWell = await health.known();
+      const change = Promise.race([health.changed(), this.remote.health.changed()]);
+      if (!wasWell && this.side === "local" && this.remote.health.isWell)
+        await this.#moveTo("remote", "the local database is not well");
+      if (wasWell && this.side === "remote") await this.#comeHome(waits.next());
+      else {
+        waits.reset();
+        if (wasWell) await this.#replicate();
+        await Promise.race([change, pause(5000, undefined, { signal }).catch(() => {})]);
+      }
+    }
+  }
+
+  /** Replication both ways is asked for again after each failure: nobody waits for a replicator's own patience. */
+  #replicated = false;
+  async #replicate(): Promise<void> {
+    const { remote } = this.account;
+    if (remote === null || !this.remote?.health.isWell) {
+      this.#replicated = false;
+      return;
+    }
+    try {
+      await this.#provision();
+      const reports = await this.report();
+      const lives =
+        reports.length === 2 && reports.every(({ state }) => state === "running" || state === "idle");
+      if (this.#replicated && lives) return;
+      await ensureDatabase(this.remote.backend);
+      await this.#local.replicator.ensure(this.account.app, remote);
+      this.#replicated = true;
+    } catch (error) {
+      this.comingError = describe(error);
+    }
+  }
+
+  report(): Promise<DirectionReport[]> {
+    return this.#local.replicator.report(this.account.app);
+  }
+
+  /** First most of it, while the remote serves; then the rest, while requests wait. */
+  async #comeHome(waitMs: number): Promise<void> {
+    const { app, remote } = this.account;
+    if (remote === null) return;
+    try {
+      await this.#provision();
+      await this.#local.replicator.bringHome(app, remote, 10 * 60_000);
+      await this.#closed(async () => {
+        await this.#local.replicator.bringHome(app, remote, holdMs);
+        await this.#moveTo("local", "all that was written meanwhile has come home");
+      });
+      this.comingError = null;
+      await this.note();
+      this.#replicated = false;
+      await this.#replicate();
+    } catch (error) {
+      this.comingError = describe(error);
+      this.#log.warn({ app, error: this.comingError }, "data.not-home-yet");
+      await pause(waitMs, undefined, { signal: this.#ending.signal }).catch(() => {});
+    }
+  }
+
+  /** Does something while no request is under way, and those that come wait. */
+  async #closed(work: () => Promise<void>): Promise<void> {
+    const gate = Promise.withResolvers<void>();
+    this.#gate = gate.promise;
+    this.leaving.abort();
+    try {
+      const late = pause(quietMs).then(() => {
+        throw new Error("requests at the remote did not end in time");
+      });
+      if (this.#open > 0) await Promise.race([this.#quiet.promise, late]);
+      late.catch(() => {});
+      await work();
+    } finally {
+      this.leaving = new AbortController();
+      this.#gate = null;
+      gate.resolve();
+    }
+  }
+
+  /** On the disk first: an endpoint that starts in between knows where the last writes went. */
+  async #moveTo(side: Side, reason: string): Promise<void> {
+    await writeAtomic(this.#stateFile, JSON.stringify({ v: 1, side }));
+    this.side = side;
+    const event = side === "remote" ? "failed over" : "came back";
+    this.events.push({ at: new Date().toISOString(), event, reason });
+    if (this.events.length > 20) this.events.shift();
+    this.#log.warn(
+      { app: this.account.app, side, reason },
+      side === "remote" ? "data.failed-over" : "data.came-back",
+    );
+    this.leaving.abort();
+    this.leaving = new AbortController();
+    this.#sideChange.resolve();
+    this.#sideChange = Promise.withResolvers();
+  }
+
+  /** Notes how far replication has come, for feeds that go on at the other home. */
+  async note(): Promise<void> {
+    if (!this.remote || this.#local.health.isWell !== true) return;
+    for (const { from, through } of await this.report()) {
+      if (through === null) continue;
+      const other = from === "local" ? this.remote.backend : this.#local.backend;
+      const at = await updateSequence(
+        other,
+        from === "local" ? "" : `/${encodeURIComponent(this.account.app)}`,
+      );
+      if (at !== null) await this.checkpoints.add(from, through, at);
+    }
+  }
+
+  /** Ends the watching; what has been asked of replicators goes on. */
+  end(): void {
+    this.#ending.abort();
+    this.remote?.health.end();
+    this.remote?.backend.close();
+    this.leaving.abort();
+  }
+
+  async forget(): Promise<void> {
+    await this.#local.replicator.stop(this.account.app);
+    await rm(this.#stateFile, { force: true });
+  }
+}
+
+function watchRemote(url: string): { backend: Backend; health: Health } {
+  const backend = new Backend({ url });
+  const probe = async (signal: AbortSignal) => {
+    const { status } = await backend.ask("GET", "", { signal });
+    // One that is not there yet is made before the first replication.
+    if (status !== 200 && status !== 404) throw new Error(`answered ${status}`);
+  };
+  const health = new Health({
+    probe,
+    failures: 2,
+    successes: 1,
+    calmMs: 1000,
+    doubtMs: 500,
+    patienceMs: 2000,
+  });
+  return { backend, health };
+}
+
+async function ensureDatabase(remote: Backend): Promise<void> {
+  const { status } = await remote.ask("GET", "");
+  if (status === 404) await remote.must("PUT", "", { allow: [412] });
+}
+
+const Info = z.looseObject({ update_seq: z.union([z.string(), z.number()]) });
+
+async function updateSequence(server: Backend, path: string): Promise<string | null> {
+  const info = Info.safeParse((await server.ask("GET", path)).json);
+  return info.success ? String(info.data.update_seq) : null;
+}
+
+async function readSide(path: string): Promise<Side> {
+  try {
+    const text = await readFile(path, "utf8");
+    return z.object({ side: z.enum(["local", "remote"]) }).parse(JSON.parse(text)).side;
+  } catch (error) {
+    if (isSystemError(error, "ENOENT")) return "local";
+    throw error;
+  }
+}
