@@ -38,11 +38,7 @@ async function start(settings: EndpointSettings): Promise<void> {
   const accounts = new Accounts(join(settings.state, "apps"));
   const homes = new Homes({ accounts, local, state: settings.state, log });
   await homes.reload();
-  const gate = createGate({
-    home: (app) => homes.get(app),
-    cookieKey: secrets.cookieKey,
-    suspect: (side, home) => (side === "local" ? local.health : home.remote?.health)?.suspect(),
-  });
+  const gate = createGate({ home: (app) => homes.get(app), cookieKey: secrets.cookieKey });
   gate.listen(settings.listen);
   await once(gate, "listening");
   const { address, port } = gate.address() as AddressInfo;

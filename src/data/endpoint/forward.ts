@@ -25,7 +25,7 @@ export function refuse(response: ServerResponse, status: number, error: string, 
 }
 
 /** Sends a request to where its database is served from. One that changes nothing is sent again when a server fails. */
-export async function forward(incoming: Incoming, home: Home, suspect: (side: Side) => void): Promise<void> {
+export async function forward(incoming: Incoming, home: Home): Promise<void> {
   const { request, response } = incoming;
   const body = await keptBody(request);
   for (let attempt = 1; ; attempt += 1) {
@@ -35,10 +35,13 @@ export async function forward(incoming: Incoming, home: Home, suspect: (side: Si
       return refuse(response, 503, "service_unavailable", "the database is not there; try again");
     const outcome = await exchange(incoming, body, admission, home).finally(admission.release);
     if (outcome === "done") return;
-    suspect(admission.side);
+    const settled = home.healthOf(admission.side)?.settled();
     if (response.headersSent || response.destroyed) return void response.destroy();
     const mayRepeat = body !== null && (outcome === "not sent" || isSafe(incoming));
-    if (mayRepeat && attempt < mostAttempts) continue;
+    if (mayRepeat && attempt < mostAttempts) {
+      await settled;
+      continue;
+    }
     const reason = isSafe(incoming)
       ? "the database failed; try again"
       : "the database failed while this was being done, and it may have been done or not; look before you do it again";

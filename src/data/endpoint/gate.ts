@@ -5,13 +5,11 @@ import { type Account, isPasswordOf } from "../accounts.ts";
 import { endedSession, sessionCookie, sessionName } from "../session-cookie.ts";
 import { forward, type Incoming, refuse } from "./forward.ts";
 import type { Home } from "./home.ts";
-import type { Side } from "./sequences.ts";
 
-/** What the gate needs: who there is, and whom to tell of a server that failed. */
+/** What the gate needs to know. */
 export type Entrance = {
   home(app: string): Home | undefined;
   cookieKey: string;
-  suspect(side: Side, home: Home): void;
 };
 
 /** Functions of design documents through which a CouchDB would lead out of the database. */
@@ -47,7 +45,7 @@ async function enter(request: IncomingMessage, response: ServerResponse, entranc
   if (first !== app) return refuse(response, 403, "forbidden", "You are not allowed to access this db.");
   if (leadingOut.has(path[3] ?? ""))
     return refuse(response, 501, "not_implemented", `${path[3]} is not there`);
-  await forward(incoming, home, (side) => entrance.suspect(side, home));
+  await forward(incoming, home);
 }
 
 /** Null for what could mean one thing here and another at the server behind. */

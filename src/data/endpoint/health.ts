@@ -19,6 +19,7 @@ export class Health {
   readonly #ending = new AbortController();
   #doubt = Promise.withResolvers<void>();
   #change = Promise.withResolvers<void>();
+  #success = Promise.withResolvers<void>();
   #row = 0;
   /** Null: not known yet. */
   isWell: boolean | null = null;
@@ -33,6 +34,12 @@ export class Health {
   /** A request to it has failed: it is asked at once. */
   suspect(): void {
     this.#doubt.resolve();
+  }
+
+  /** Has it asked at once; resolves when it has answered well, or is judged not to be well. */
+  async settled(): Promise<void> {
+    this.suspect();
+    if (this.isWell) await Promise.race([this.#success.promise, this.changed()]);
   }
 
   /** Resolves when the judgement changes. */
@@ -70,6 +77,8 @@ export class Health {
     try {
       await this.#options.probe(AbortSignal.timeout(this.#options.patienceMs));
       this.error = null;
+      this.#success.resolve();
+      this.#success = Promise.withResolvers();
       return true;
     } catch (error) {
       this.error = describe(error);

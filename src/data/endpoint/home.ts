@@ -91,6 +91,10 @@ export class Home {
     return null;
   }
 
+  healthOf(side: Side): Health | undefined {
+    return side === "local" ? this.#local.health : this.remote?.health;
+  }
+
   get #localAuthorization(): string {
     const { app, password } = this.account;
     return `Basic ${Buffer.from(`${app}:${password}`).toString("base64")}`;
