@@ -24,19 +24,23 @@ export async function readServerSecrets(path: string): Promise<ServerSecrets> {
 }
 
 /** Reads the secrets; makes them when there are none. */
-export async function ensureServerSecrets(path: string): Promise<ServerSecrets> {
+export async function ensureServerSecrets(path: string, couch: string | null = null): Promise<ServerSecrets> {
   try {
-    return await readServerSecrets(path);
+    const known = await readServerSecrets(path);
+    return known.couch === couch ? known : await save(path, { ...known, couch });
   } catch (error) {
     if (!isSystemError(error, "ENOENT")) throw error;
   }
-  const secrets: ServerSecrets = {
+  return save(path, {
     v: 1,
     admin: { name: "maestro", password: newPassword() },
     cookieKey: newPassword(),
     uuid: randomUUID().replaceAll("-", ""),
-    couch: null,
-  };
+    couch,
+  });
+}
+
+async function save(path: string, secrets: ServerSecrets): Promise<ServerSecrets> {
   await writeAtomic(path, JSON.stringify(secrets));
   return secrets;
 }

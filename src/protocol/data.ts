@@ -92,12 +92,16 @@ export const DatabaseReport = z.object({
 });
 export type DatabaseReport = z.infer<typeof DatabaseReport>;
 
+/** How the databases are. */
+export const DataReport = z.object({ local: ServerReport, databases: z.array(DatabaseReport) });
+export type DataReport = z.infer<typeof DataReport>;
+
 export const endpointExchanges = {
   ...dataExchanges,
   /** Read the accounts anew. */
   reload: { ask: z.object({}), answer: z.object({}) },
   report: {
     ask: z.object({}),
-    answer: z.object({ local: ServerReport, databases: z.array(DatabaseReport) }),
+    answer: DataReport,
   },
 } as const;

@@ -1,18 +1,18 @@
-import { readFile, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { z } from "zod";
-import { isSystemError } from "../../errors.ts";
-import { writeAtomic } from "../../lib/atomic-file.ts";
 import { backoff } from "../../lib/backoff.ts";
 import type { Log } from "../../lib/log.ts";
 import type { Account } from "../accounts.ts";
-import { Backend } from "./backend.ts";
+import type { Backend } from "./backend.ts";
 import { Checkpoints } from "./checkpoints.ts";
-import { describe, Health } from "./health.ts";
+import { describe, type Health } from "./health.ts";
+import { OpenRequests } from "./open-requests.ts";
 import { provision } from "./provision.ts";
+import { ensureDatabase, noteProgress, type Remote, watchRemote } from "./remote.ts";
 import type { DirectionReport, Replicator } from "./replication.ts";
 import type { Side } from "./sequences.ts";
+import { readSide, writeSide } from "./side-file.ts";
 
 /** The local server, which all databases have in common. */
 export type LocalServer = { backend: Backend; health: Health; replicator: Replicator };
@@ -34,7 +34,7 @@ const coming = { first: 200, most: 10_000, factor: 2, jitter: 0.2 };
  */
 export class Home {
   readonly account: Account;
-  readonly remote: { backend: Backend; health: Health } | null;
+  readonly remote: Remote | null;
   readonly checkpoints: Checkpoints;
   readonly events: Event[] = [];
   /** Aborted when the side changes: feeds end then, and are asked for again. */
@@ -45,10 +45,8 @@ export class Home {
   readonly #stateFile: string;
   readonly #log: Log;
   readonly #ending = new AbortController();
-  /** Not null while the database changes its home: requests wait for it. */
-  #gate: Promise<void> | null = null;
-  #open = 0;
-  #quiet = Promise.withResolvers<void>();
+  readonly #requests = new OpenRequests();
+  #sideChange = Promise.withResolvers<void>();
   #provisioned: Promise<void> | null = null;
 
   private constructor(
@@ -76,17 +74,28 @@ export class Home {
   async admit(): Promise<Admission | null> {
     const deadline = performance.now() + holdMs;
     while (performance.now() < deadline) {
-      if (this.#gate !== null) await this.#gate;
+      await this.#requests.reopened();
       if (this.side === "remote" && this.remote) {
         const { backend } = this.remote;
-        return { backend, side: "remote", authorization: backend.authorization, release: this.#enter() };
+        return {
+          backend,
+          side: "remote",
+          authorization: backend.authorization,
+          release: this.#requests.enter(),
+        };
       }
       if (await this.#local.health.known()) {
         if (!(await this.#isProvisioned())) continue;
         const { backend } = this.#local;
-        return { backend, side: "local", authorization: this.#localAuthorization, release: this.#enter() };
+        return {
+          backend,
+          side: "local",
+          authorization: this.#localAuthorization,
+          release: this.#requests.enter(),
+        };
       }
-      await this.#decision(deadline);
+      const decided = Promise.race([this.#local.health.changed(), this.#sideChange.promise]);
+      await Promise.race([decided, pause(Math.max(0, deadline - performance.now()))]);
     }
     return null;
   }
@@ -98,16 +107,6 @@ export class Home {
   get #localAuthorization(): string {
     const { app, password } = this.account;
     return `Basic ${Buffer.from(`${app}:${password}`).toString("base64")}`;
-  }
-
-  async #decision(deadline: number): Promise<void> {
-    const left = Math.max(0, deadline - performance.now());
-    await Promise.race([this.#local.health.changed(), this.changedSide, pause(left)]);
-  }
-
-  #sideChange = Promise.withResolvers<void>();
-  get changedSide(): Promise<void> {
-    return this.#sideChange.promise;
   }
 
   async #provision(): Promise<void> {
@@ -124,28 +123,13 @@ export class Home {
   async #isProvisioned(): Promise<boolean> {
     try {
       await this.#provision();
-      return this.#gate === null && this.side === "local";
+      return !this.#requests.areClosed && this.side === "local";
     } catch (error) {
       this.#log.warn({ app: this.account.app, error: describe(error) }, "data.not-provisioned");
       this.#local.health.suspect();
       await pause(100);
       return false;
     }
-  }
-
-  /** A request is under way until the returned function is called: a database does not go home meanwhile. */
-  #enter(): () => void {
-    this.#open += 1;
-    let isOver = false;
-    return () => {
-      if (isOver) return;
-      isOver = true;
-      this.#open -= 1;
-      if (this.#open === 0) {
-        this.#quiet.resolve();
-        this.#quiet = Promise.withResolvers();
-      }
-    };
   }
 
   /** Goes where it has to, for as long as the endpoint lives. */
@@ -200,7 +184,8 @@ export class Home {
     try {
       await this.#provision();
       await this.#local.replicator.bringHome(app, remote, 10 * 60_000);
-      await this.#closed(async () => {
+      this.#endFeeds();
+      await this.#requests.whileClosed(quietMs, async () => {
         await this.#local.replicator.bringHome(app, remote, holdMs);
         await this.#moveTo("local", "all that was written meanwhile has come home");
       });
@@ -215,28 +200,9 @@ export class Home {
     }
   }
 
-  /** Does something while no request is under way, and those that come wait. */
-  async #closed(work: () => Promise<void>): Promise<void> {
-    const gate = Promise.withResolvers<void>();
-    this.#gate = gate.promise;
-    this.leaving.abort();
-    try {
-      const late = pause(quietMs).then(() => {
-        throw new Error("requests at the remote did not end in time");
-      });
-      if (this.#open > 0) await Promise.race([this.#quiet.promise, late]);
-      late.catch(() => {});
-      await work();
-    } finally {
-      this.leaving = new AbortController();
-      this.#gate = null;
-      gate.resolve();
-    }
-  }
-
   /** On the disk first: an endpoint that starts in between knows where the last writes went. */
   async #moveTo(side: Side, reason: string): Promise<void> {
-    await writeAtomic(this.#stateFile, JSON.stringify({ v: 1, side }));
+    await writeSide(this.#stateFile, side);
     this.side = side;
     const event = side === "remote" ? "failed over" : "came back";
     this.events.push({ at: new Date().toISOString(), event, reason });
@@ -245,24 +211,22 @@ export class Home {
       { app: this.account.app, side, reason },
       side === "remote" ? "data.failed-over" : "data.came-back",
     );
-    this.leaving.abort();
-    this.leaving = new AbortController();
+    this.#endFeeds();
     this.#sideChange.resolve();
     this.#sideChange = Promise.withResolvers();
+  }
+
+  #endFeeds(): void {
+    const { leaving } = this;
+    this.leaving = new AbortController();
+    leaving.abort();
   }
 
   /** Notes how far replication has come, for feeds that go on at the other home. */
   async note(): Promise<void> {
     if (!this.remote || this.#local.health.isWell !== true) return;
-    for (const { from, through } of await this.report()) {
-      if (through === null) continue;
-      const other = from === "local" ? this.remote.backend : this.#local.backend;
-      const at = await updateSequence(
-        other,
-        from === "local" ? "" : `/${encodeURIComponent(this.account.app)}`,
-      );
-      if (at !== null) await this.checkpoints.add(from, through, at);
-    }
+    const servers = { local: this.#local.backend, remote: this.remote.backend };
+    await noteProgress(this.checkpoints, await this.report(), servers, this.account.app);
   }
 
   /** Ends the watching; what has been asked of replicators goes on. */
@@ -276,45 +240,5 @@ export class Home {
   async forget(): Promise<void> {
     await this.#local.replicator.stop(this.account.app);
     await rm(this.#stateFile, { force: true });
-  }
-}
-
-function watchRemote(url: string): { backend: Backend; health: Health } {
-  const backend = new Backend({ url });
-  const probe = async (signal: AbortSignal) => {
-    const { status } = await backend.ask("GET", "", { signal });
-    // One that is not there yet is made before the first replication.
-    if (status !== 200 && status !== 404) throw new Error(`answered ${status}`);
-  };
-  const health = new Health({
-    probe,
-    failures: 2,
-    successes: 1,
-    calmMs: 1000,
-    doubtMs: 500,
-    patienceMs: 2000,
-  });
-  return { backend, health };
-}
-
-async function ensureDatabase(remote: Backend): Promise<void> {
-  const { status } = await remote.ask("GET", "");
-  if (status === 404) await remote.must("PUT", "", { allow: [412] });
-}
-
-const Info = z.looseObject({ update_seq: z.union([z.string(), z.number()]) });
-
-async function updateSequence(server: Backend, path: string): Promise<string | null> {
-  const info = Info.safeParse((await server.ask("GET", path)).json);
-  return info.success ? String(info.data.update_seq) : null;
-}
-
-async function readSide(path: string): Promise<Side> {
-  try {
-    const text = await readFile(path, "utf8");
-    return z.object({ side: z.enum(["local", "remote"]) }).parse(JSON.parse(text)).side;
-  } catch (error) {
-    if (isSystemError(error, "ENOENT")) return "local";
-    throw error;
   }
 }
