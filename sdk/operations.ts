@@ -15,6 +15,8 @@ import type {
   StatusReport,
 } from "../src/app/reports.ts";
 
+import type { DataReport } from "../src/protocol/data.ts";
+
 type AppInput = { app: string };
 type RunInput = { app: string; run: string };
 type DomainInput = { app: string; hostname: string };
@@ -49,6 +51,9 @@ export type Operations = {
   run_taken: { input: RunInput & { bytes: number }; output: object };
   run_resize: { input: RunInput & TerminalSize; output: object };
   run_signal: { input: RunInput & { signal: CallersSignal }; output: object };
+  data_status: { input: { app?: string }; output: DataReport };
+  data_replicate: { input: { app?: string; to: string | null }; output: { apps: string[] } };
+  data_access: { input: AppInput; output: { url: string } };
   stop: { input: { app?: string }; output: { stopped: string[] } };
   doctor: { input: object; output: { checks: DoctorCheck[] } };
 };

@@ -61,6 +61,10 @@ const Settings = z.strictObject({
   /** MB. */
   logSize: z.preprocess(number, z.int().min(1).max(10_000)).default(10),
   logFiles: z.preprocess(number, z.int().min(2).max(1000)).default(5),
+  couch: z
+    .string()
+    .regex(/^(embedded|none|https?:\/\/.+)$/, 'write "embedded", "none" or the URL of a CouchDB')
+    .default("embedded"),
   stopApps: z.preprocess(flag, z.boolean()).default(false),
   logLevel: z.enum(["debug", "info", "warn", "error"]).default("info"),
 });

@@ -108,7 +108,7 @@ async function start(
   const { instance: id, release: number, key } = oneOff;
   try {
     const release = await controller.releases.get(app.name, number);
-    const place = placeOf(controller, { app, release, id }, key);
+    const place = await placeOf(controller, { app, release, id }, key);
     const program = await controller.runner.startProgram({ ...place, command, terminal });
     oneOff.began(program);
     // Of its words only the first: arguments may be secrets.

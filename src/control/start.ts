@@ -56,7 +56,7 @@ async function launch(controller: Controller, { app, release, id }: StartRequest
   }
   const lease = processType === "web" ? await controller.runner.leasePort() : null;
   try {
-    const spec = specify(controller, { app, release, id }, start, lease);
+    const spec = await specify(controller, { app, release, id }, start, lease);
     const running = await controller.runner.launch(spec);
     const instance = new Instance(
       { running, id, release: release.number, startedAt: new Date().toISOString(), output: spec.output },
@@ -78,15 +78,15 @@ async function launch(controller: Controller, { app, release, id }: StartRequest
   }
 }
 
-function specify(
+async function specify(
   controller: Controller,
   { app, release, id }: StartRequest,
   start: LaunchSpec["start"],
   lease: PortLease | null,
-): LaunchSpec {
+): Promise<LaunchSpec> {
   const file = `${id}.v${release.number}.${controller.stamps.next()}`;
   return {
-    ...placeOf(controller, { app, release, id }, `${app.name}.${file}`),
+    ...(await placeOf(controller, { app, release, id }, `${app.name}.${file}`)),
     start,
     port: lease?.port ?? null,
     output: controller.logs.outputOf(app.name, file),
@@ -94,23 +94,33 @@ function specify(
 }
 
 /** Where a process of a release runs, as whom, and within which bounds: an instance or a one-off program. */
-export function placeOf(
+export async function placeOf(
   controller: Controller,
   { app, release, id }: StartRequest,
   key: string,
-): Omit<LaunchSpec, "start" | "port" | "output"> {
+): Promise<Omit<LaunchSpec, "start" | "port" | "output">> {
   return {
     app: app.name,
     key,
     id,
     release: release.number,
     directory: controller.releases.directory(app.name, release.number),
-    env: release.plan.env,
+    env: await environmentOf(controller, app.name, release),
     user: controller.runner.effectiveUser(app.user),
     storage: release.plan.storage ? storageOf(controller, app.name) : null,
     limits: limitsFor(app.limits, release.plan.limits),
     runDirectory: runDirectoryOf(controller, key),
   };
+}
+
+/** An app that names a database of its own means that one. */
+async function environmentOf(
+  { databases }: Controller,
+  app: string,
+  { plan }: Release,
+): Promise<Record<string, string>> {
+  const url = await databases.urlOf(app);
+  return { ...(url === null ? {} : { COUCHDB_URL: url }), ...plan.env };
 }
 
 /** What an app keeps from one start to the next. It stays when the app is removed, unless its data goes too. */

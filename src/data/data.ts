@@ -65,6 +65,11 @@ export class Data {
       .map((one) => new KeptProcess(one));
   }
 
+  /** What apps have to reach on the loopback. */
+  get openPorts(): number[] {
+    return this.#options.couch === "none" ? [] : [this.#port];
+  }
+
   static async open(options: DataOptions): Promise<Data> {
     const state = join(options.home, "state", "data");
     const couch = /^(embedded|none)$/.test(options.couch) ? null : parseServerUrl(options.couch).href;

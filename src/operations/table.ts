@@ -8,6 +8,7 @@ import {
   statusOperation,
   stopOperation,
 } from "./apps.ts";
+import { dataAccessOperation, dataReplicateOperation, dataStatusOperation } from "./data.ts";
 import { incomingOperation, registerAppOperation, restartAppOperation, restartOperation } from "./deploy.ts";
 import { doctorOperation } from "./doctor.ts";
 import { limitsOperation } from "./limits.ts";
@@ -47,6 +48,9 @@ export const operations: ReadonlyMap<string, Operation> = new Map(
     runSignalOperation,
     releasesOperation,
     reloadOperation,
+    dataStatusOperation,
+    dataReplicateOperation,
+    dataAccessOperation,
     doctorOperation,
   ].map((operation) => [operation.name, operation]),
 );

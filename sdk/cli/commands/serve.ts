@@ -84,6 +84,10 @@ export const settingOptions: Record<string, SettingOption> = {
     flag: "--log-files <n>",
     help: "how many such files are kept of each output of an instance, 2 or more (default: 5)",
   },
+  couch: {
+    flag: "--couch <url>",
+    help: "the database of apps: embedded, none, or the URL of a CouchDB 3 with its administrator; rather set MAESTRO_COUCH, since options show in ps (default: embedded)",
+  },
   stopApps: {
     flag: "--stop-apps",
     help: "at SIGTERM end the apps and proxy workers as well, instead of leaving them serving (default: no)",
