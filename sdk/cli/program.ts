@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { CommandLine, type GlobalOptions, type Parts } from "./command-line.ts";
+import { addDataCommands } from "./commands/data.ts";
 import { addDeployCommands } from "./commands/deploy.ts";
 import { addDomainsCommands } from "./commands/domains.ts";
 import { addInspectCommands } from "./commands/inspect.ts";
@@ -23,6 +24,7 @@ export function buildProgram(parts: Parts, { quiet = false }: { quiet?: boolean 
   addRunCommand(program, line);
   addDomainsCommands(program, line);
   addLimitsCommand(program, line);
+  addDataCommands(program, line);
   addStopCommands(program, line);
   addReloadCommand(program, line);
   return program;

@@ -113,7 +113,7 @@ export class Data {
   /** How the databases are, of one app or of all. Throws `BUSY` when the endpoint does not answer. */
   async report(app?: string): Promise<DataReport> {
     this.#refuseNone();
-    const { local, databases } = await this.#ask((channel) => channel.ask("report", {}));
+    const { local, databases } = await this.#ask((channel) => channel.ask("report", { conflicts: true }));
     return { local, databases: databases.filter((database) => app === undefined || database.app === app) };
   }
 

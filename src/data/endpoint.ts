@@ -59,7 +59,10 @@ async function start(settings: EndpointSettings): Promise<void> {
       await homes.reload();
       return {};
     },
-    report: async () => ({ local: homes.reportLocal(), databases: await homes.report() }),
+    report: async ({ conflicts }) => ({
+      local: homes.reportLocal(),
+      databases: await homes.report(conflicts),
+    }),
   });
   process.on("SIGTERM", () => leaving.abort());
   void aborted(leaving.signal).then(async () => {

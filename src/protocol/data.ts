@@ -75,6 +75,8 @@ export const DatabaseReport = z.object({
   /** Where it is served from now. */
   side: z.enum(["local", "remote"]),
   remote: ServerReport.nullable(),
+  /** Documents that both homes have changed, and of which both versions are kept; null: not known. */
+  conflicts: z.number().nullable(),
   /** Why it does not come home, when it should. */
   error: z.string().nullable(),
   /** Failing over and coming back, the latest last. */
@@ -101,7 +103,8 @@ export const endpointExchanges = {
   /** Read the accounts anew. */
   reload: { ask: z.object({}), answer: z.object({}) },
   report: {
-    ask: z.object({}),
+    /** To count conflicts, a database is looked through. */
+    ask: z.object({ conflicts: z.boolean().default(false) }),
     answer: DataReport,
   },
 } as const;

@@ -159,6 +159,8 @@ describe("failing over and coming back", () => {
     await endpoint.until("torn", ({ side }) => side === "local");
     const read = (await app.ask("GET", "/a?conflicts=true")).json();
     expect(read._conflicts).toHaveLength(1);
+    const { databases } = await endpoint.report({ conflicts: true });
+    expect(databases.find(({ app: name }) => name === "torn")?.conflicts).toBe(1);
   });
 
   it("loses nothing that was acknowledged, in rounds with random moments", async () => {

@@ -91,10 +91,10 @@ export class TestEndpoint implements AsyncDisposable {
     channel.close();
   }
 
-  async report() {
+  async report(input: { conflicts?: boolean } = {}) {
     const channel = await connectChannel(this.settings.control, endpointExchanges);
     try {
-      return await channel.ask("report", {});
+      return await channel.ask("report", input);
     } finally {
       channel.close();
     }

@@ -6,6 +6,7 @@ import type { Log } from "../../lib/log.ts";
 import type { Account } from "../accounts.ts";
 import type { Backend } from "./backend.ts";
 import { Checkpoints } from "./checkpoints.ts";
+import { countConflicts } from "./conflicts.ts";
 import { describe, type Health } from "./health.ts";
 import { OpenRequests } from "./open-requests.ts";
 import { provision } from "./provision.ts";
@@ -171,6 +172,11 @@ export class Home {
     } catch (error) {
       this.comingError = describe(error);
     }
+  }
+
+  /** Only a database with two homes is looked through. */
+  countConflicts(): Promise<number> {
+    return countConflicts(this.#local.backend, this.account.app);
   }
 
   report(): Promise<DirectionReport[]> {

@@ -62,11 +62,11 @@ export class Homes {
     };
   }
 
-  report(): Promise<DatabaseReport[]> {
-    return Promise.all([...this.#homes.values()].map((home) => this.#reportOne(home)));
+  report(conflicts: boolean): Promise<DatabaseReport[]> {
+    return Promise.all([...this.#homes.values()].map((home) => this.#reportOne(home, conflicts)));
   }
 
-  async #reportOne(home: Home): Promise<DatabaseReport> {
+  async #reportOne(home: Home, counts: boolean): Promise<DatabaseReport> {
     const { account, remote, side, events, comingError } = home;
     const directions = remote === null ? [] : await home.report().catch((error: unknown) => [failed(error)]);
     return {
@@ -74,6 +74,7 @@ export class Homes {
       side,
       events,
       error: comingError,
+      conflicts: remote === null || !counts ? null : await home.countConflicts().catch(() => null), // Nobody answers.
       remote: remote && {
         server: withoutCredentials(account.remote ?? ""),
         isWell: remote.health.isWell,
