@@ -24,6 +24,7 @@ export function addDataCommands(program: Command, line: CommandLine): void {
     .summary("tell how the databases are")
     .description("Tells from where each database is served, and how far its replication is.")
     .argument("[app]", "only this app's")
+    .addHelpText("after", examples("maestro data status shop"))
     .action((app?: string) => line.answer("data_status", app === undefined ? {} : { app }, renderData));
   data
     .command("replicate")
@@ -38,10 +39,7 @@ export function addDataCommands(program: Command, line: CommandLine): void {
       "https://user:password@host; - reads it from standard input, since options show in ps",
     )
     .option("--stop", "take the second home away; what it has stays there")
-    .addHelpText(
-      "after",
-      examples("maestro data replicate --to - < remote-url", "maestro data replicate shop --stop"),
-    )
+    .addHelpText("after", examples("maestro data replicate --to -", "maestro data replicate shop --stop"))
     .action((app: string | undefined, flags: { to?: string; stop?: true }) => replicate(line, app, flags));
   data
     .command("export")
@@ -52,7 +50,7 @@ export function addDataCommands(program: Command, line: CommandLine): void {
     )
     .argument("<app>", "the app's name")
     .argument("[file]", "where to (default: standard output)")
-    .addHelpText("after", examples("maestro data export shop | gzip > shop.jsonl.gz"))
+    .addHelpText("after", examples("maestro data export shop shop.jsonl"))
     .action((app: string, file?: string) => exportTo(line, app, file));
   data
     .command("import")

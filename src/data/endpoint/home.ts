@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { backoff } from "../../lib/backoff.ts";
 import type { Log } from "../../lib/log.ts";
+import type { DatabaseReport } from "../../protocol/data.ts";
 import type { Account } from "../accounts.ts";
 import type { Backend } from "./backend.ts";
 import { Checkpoints } from "./checkpoints.ts";
@@ -21,8 +22,6 @@ export type LocalServer = { backend: Backend; health: Health; replicator: Replic
 /** A server that a request may go to. `release`: it is over. */
 export type Admission = { backend: Backend; side: Side; authorization: string; release(): void };
 
-type Event = { at: string; event: "failed over" | "came back"; reason: string };
-
 /** How long requests are kept waiting for a decision, or while a database changes its home, ms. */
 const holdMs = 3000;
 /** What is under way at the remote has this long to end before the database goes home, ms. */
@@ -37,7 +36,7 @@ export class Home {
   readonly account: Account;
   readonly remote: Remote | null;
   readonly checkpoints: Checkpoints;
-  readonly events: Event[] = [];
+  readonly events: DatabaseReport["events"] = [];
   /** Aborted when the side changes: feeds end then, and are asked for again. */
   leaving = new AbortController();
   side: Side;
