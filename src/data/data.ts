@@ -120,9 +120,9 @@ export class Data {
   /** Removes an app's database on this machine. What its second home has stays there. */
   async remove(app: string): Promise<boolean> {
     if ((await this.#accounts.find(app)) === null) return false;
+    await this.#local.must("DELETE", `/${encodeURIComponent(app)}`, { allow: [404] });
     await this.#accounts.remove(app);
     await this.#reload();
-    await this.#local.must("DELETE", `/${encodeURIComponent(app)}`, { allow: [404] });
     return true;
   }
 

@@ -58,7 +58,9 @@ async function start(settings: ServerSettings): Promise<void> {
   process.on("SIGTERM", leave);
   void aborted(leaving.signal).then(async () => {
     replications.close();
-    await close(server);
+    const closed = close(server);
+    await databases.endFeeds();
+    await closed;
     await databases.close();
     // Whoever waits for the end of the channel may start another one then.
     await lock[Symbol.asyncDispose]();

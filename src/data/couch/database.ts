@@ -21,6 +21,8 @@ export type Security = z.infer<typeof Security>;
 type Waiting = { document: Document; resolve(result: WriteResult): void; reject(error: unknown): void };
 /** How many single writes are put together into one. */
 const groupLimit = 200;
+/** After so many written documents old revisions are removed. */
+const compactAfter = 5000;
 
 /** A database that is open: PouchDB in a directory of its own, and what CouchDB keeps beside the documents. */
 export class Database {
@@ -34,6 +36,7 @@ export class Database {
   #validators: Promise<string[]> | null = null;
   #waiting: Waiting[] = [];
   #writing = false;
+  #writesSinceCompaction = 0;
 
   private constructor(name: string, directory: string, security: Security) {
     this.name = name;
@@ -65,7 +68,15 @@ export class Database {
         callback(error, results);
         this.#change.resolve(true);
         this.#change = Promise.withResolvers();
+        this.#writesSinceCompaction += request.docs.length;
+        if (this.#writesSinceCompaction >= compactAfter) this.#compact();
       });
+  }
+
+  /** Revisions that were replaced are removed now and then, as CouchDB does it: the file would only grow. */
+  #compact(): void {
+    this.#writesSinceCompaction = 0;
+    this.pouch.compact().catch(() => {}); // The database was closed meanwhile: the next one begins where this one was.
   }
 
   /** The sources of the functions `validate_doc_update` of all design documents. */
@@ -154,9 +165,13 @@ export class Database {
     this.security = security;
   }
 
+  endFeeds(): void {
+    this.#change.resolve(false);
+  }
+
   /** Feeds of changes end, then what has been begun is done, then it is closed. */
   async close(): Promise<void> {
-    this.#change.resolve(false);
+    this.endFeeds();
     await this.pouch.close();
     this.scripts.dispose();
   }

@@ -85,6 +85,13 @@ export class Databases {
     });
   }
 
+  /** Feeds that wait end with what they have: whoever follows asks again. */
+  async endFeeds(): Promise<void> {
+    for (const open of await Promise.allSettled(this.#open.values())) {
+      if (open.status === "fulfilled") open.value.endFeeds();
+    }
+  }
+
   async close(): Promise<void> {
     const open = await Promise.allSettled(this.#open.values());
     this.#open.clear();
