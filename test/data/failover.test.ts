@@ -83,9 +83,8 @@ describe("the endpoint", () => {
       "service_unavailable",
       "1",
     ]);
-    const waiting = app.ask("GET", "/a");
     await endpoint.local.serve();
-    expect((await waiting).status).toBe(200);
+    expect((await app.ask("GET", "/a")).status).toBe(200);
   });
 });
 
