@@ -19,7 +19,7 @@ import type {
   ScaleReport,
   StatusReport,
 } from "../src/app/reports.ts";
-
+import type { DataReport } from "../src/protocol/data.ts";
 import type { SshHost } from "./ssh.ts";
 
 type AppInput = { app: string };
@@ -68,6 +68,9 @@ export type Operations = {
   run_taken: { input: RunInput & { bytes: number }; output: object };
   run_resize: { input: RunInput & TerminalSize; output: object };
   run_signal: { input: RunInput & { signal: CallersSignal }; output: object };
+  data_status: { input: { app?: string }; output: DataReport };
+  data_replicate: { input: { app?: string; to: string | null }; output: { apps: string[] } };
+  data_access: { input: AppInput; output: { url: string } };
   stop: { input: { app?: string }; output: { stopped: string[] } };
   doctor: { input: object; output: { checks: DoctorCheck[] } };
 };

@@ -69,6 +69,10 @@ const Settings = z.strictObject({
     .regex(/^[a-z_][a-z0-9_-]{0,31}$/, "not the name of a user")
     .optional(),
   authorizedKeys: z.string().startsWith("/", "it has to be an absolute path").optional(),
+  couch: z
+    .string()
+    .regex(/^(embedded|none|https?:\/\/.+)$/, 'write "embedded", "none" or the URL of a CouchDB')
+    .default("embedded"),
   stopApps: z.preprocess(flag, z.boolean()).default(false),
   logLevel: z.enum(["debug", "info", "warn", "error"]).default("info"),
 });

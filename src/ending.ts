@@ -46,7 +46,7 @@ export async function endWithoutController(
  * A second SIGINT ends the patience with all of them.
  */
 export async function endEverything(
-  { controller, workers, logKeeper }: Parts,
+  { controller, workers, logKeeper, data }: Parts,
   config: Config,
 ): Promise<void> {
   const hurry = new AbortController();
@@ -59,6 +59,7 @@ export async function endEverything(
   const workersEnded = workers.end({ requestsMs: patience, streamsMs: patience });
   await stopEverything(controller, { limits, hurry: hurry.signal });
   await controller.runner.close();
+  await data.end(); // Behind the apps, which may write until they end.
   await logKeeper.end(); // Last, because the apps' last words are lines of their logs too.
   await workersEnded;
 }

@@ -11,6 +11,7 @@ export async function prepareHome(home: string): Promise<void> {
     ["runtimes", 0o755],
     ["state", 0o700],
     ["run", 0o700],
+    ["data", 0o700],
   ] as const) {
     await mkdir(join(home, name), { recursive: true });
     await chmod(join(home, name), mode);

@@ -11,6 +11,7 @@ import { prepareIncoming } from "./control/register.ts";
 import { Registry } from "./control/registry.ts";
 import type { WorkerProgram } from "./control/worker-program.ts";
 import { Workers } from "./control/workers.ts";
+import { Data } from "./data/data.ts";
 import { isSystemError, MaestroError } from "./errors.ts";
 import type { Log } from "./lib/log.ts";
 import { ownVersion } from "./lib/own-version.ts";
@@ -37,7 +38,13 @@ export async function openState(config: Config, log: Log): Promise<State> {
   return { registry, stamps, history, releases: createReleaseStore({ home, keep, keepDays }) };
 }
 
-export type Parts = { controller: Controller; workers: Workers; logKeeper: LogKeeper; http: string[] };
+export type Parts = {
+  controller: Controller;
+  workers: Workers;
+  logKeeper: LogKeeper;
+  data: Data;
+  http: string[];
+};
 
 /** `handed`: descriptors of listening sockets that a service manager handed over. */
 export async function assemble(config: Config, log: Log, handed: readonly number[]): Promise<Parts> {
@@ -49,6 +56,12 @@ export async function assemble(config: Config, log: Log, handed: readonly number
   await state.releases.sweepPartials();
   // First of all: it may move this process to a control group of its own.
   const host = await openHost(config);
+  const data = await Data.open({
+    home: config.home,
+    couch: config.couch,
+    entries: { server: program("./data/server"), endpoint: program("./data/endpoint") },
+    log,
+  });
   const workers = await Workers.start({
     directory: workersDirectory(config),
     program: workerProgram(config),
@@ -58,7 +71,7 @@ export async function assemble(config: Config, log: Log, handed: readonly number
   const [first] = await workers.status();
   const http = (first?.addresses ?? []).map(formatAddress);
   const openPorts = (first?.addresses ?? []).map(({ port }) => port);
-  const network = { uids: state.registry.uids, openPorts };
+  const network = { uids: state.registry.uids, openPorts: [...openPorts, ...data.openPorts] };
   const runner = await plugRunner(config, host, network, log);
   return {
     controller: new Controller({
@@ -68,10 +81,12 @@ export async function assemble(config: Config, log: Log, handed: readonly number
       runner,
       traffic: workers,
       logs: new AppLogs(config.home),
+      databases: data,
       httpPort: openPorts[0] ?? 0,
     }),
     workers,
     logKeeper: logKeeper(config, log),
+    data,
     http,
   };
 }

@@ -41,6 +41,7 @@ export async function serve(flags: Record<string, unknown>, env: NodeJS.ProcessE
   const recovered = Promise.withResolvers<void>();
   const rpc = await openDoor(subject, recovered.promise, config, log).catch((error) => giveUp(parts, error));
   subject.process.rpc = rpc.address;
+  parts.data.start();
   await recover(parts.controller).catch((error) => rpc.close().then(() => giveUp(parts, error)));
   recovered.resolve();
   parts.logKeeper.start();

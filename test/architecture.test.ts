@@ -35,6 +35,7 @@ const allowed: Record<string, readonly string[]> = {
     "proxy",
     "apprunner",
     "logs",
+    "data",
     "release",
     "app",
     "protocol",
@@ -48,6 +49,7 @@ const allowed: Record<string, readonly string[]> = {
   proxy: ["app", "protocol", "errors"],
   apprunner: ["app", "protocol", "errors"],
   logs: ["app", "protocol", "errors"],
+  data: ["app", "protocol", "errors"],
   release: ["app", "protocol", "errors"],
   app: ["errors"],
   service: ["config", "app", "errors"],
@@ -102,6 +104,7 @@ describe("the rooms of the house", () => {
   it.each([
     ["a worker", "src/proxy/worker.ts"],
     ["the log keeper", "src/logs/keeper.ts"],
+    ["the embedded database", "src/data/server.ts"],
   ])("keep %s free of the controller, and of whatever else only the controller needs", (_, entry) => {
     const reached = new Set<string>();
     const visit = (path: string): void => {

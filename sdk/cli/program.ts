@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import { CommandLine, type GlobalOptions, type Parts } from "./command-line.ts";
 import { addConfigCommands } from "./commands/config.ts";
+import { addDataCommands } from "./commands/data.ts";
 import { addDeployCommands } from "./commands/deploy.ts";
 import { addDomainsCommands } from "./commands/domains.ts";
 import { addInspectCommands } from "./commands/inspect.ts";
@@ -31,6 +32,7 @@ export function buildProgram(parts: Parts, { quiet = false }: { quiet?: boolean 
   addScaleCommand(program, line);
   addLimitsCommand(program, line);
   addKeysCommands(program, line);
+  addDataCommands(program, line);
   addStopCommands(program, line);
   addReloadCommand(program, line);
   return program;

@@ -12,7 +12,7 @@ import type { Deploy } from "./deploy.ts";
 import type { History } from "./history.ts";
 import type { Instance } from "./instance.ts";
 import type { OneOff } from "./one-off.ts";
-import type { Logs, Releases, Runner, Traffic } from "./ports.ts";
+import type { Databases, Logs, Releases, Runner, Traffic } from "./ports.ts";
 import type { Registry } from "./registry.ts";
 import type { Frozen } from "./warm.ts";
 
@@ -63,6 +63,7 @@ export class Controller {
   readonly runner: Runner;
   readonly traffic: Traffic;
   readonly logs: Logs;
+  readonly databases: Databases;
   /** The names of deploys and instances. */
   readonly stamps: Stamps;
   /** Changes to one app come one after the other; apps do not wait for each other. */
@@ -90,6 +91,7 @@ export class Controller {
       | "runner"
       | "traffic"
       | "logs"
+      | "databases"
       | "httpPort"
     >,
   ) {
@@ -103,6 +105,7 @@ export class Controller {
     this.runner = parts.runner;
     this.traffic = parts.traffic;
     this.logs = parts.logs;
+    this.databases = parts.databases;
     this.httpPort = parts.httpPort;
   }
 

@@ -4,8 +4,16 @@ import type { Controller } from "./controller.ts";
 
 /**
  * What an app's processes find in their environment besides Maestro's own variables: the config of the release over
- * the defaults of its app.json. Throws `INTERNAL` when the config cannot be read.
+ * the defaults of its app.json, over the address of its database. Throws `INTERNAL` when the
+ * config cannot be read.
  */
-export async function environmentOf({ configs }: Controller, release: Release): Promise<Variables> {
-  return { ...release.plan.env, ...(await configs.read(release.app, release.config ?? null)) };
+export async function environmentOf(
+  { configs, databases }: Controller,
+  release: Release,
+): Promise<Variables> {
+  const [url, config] = await Promise.all([
+    databases.urlOf(release.app),
+    configs.read(release.app, release.config ?? null),
+  ]);
+  return { ...(url === null ? {} : { COUCHDB_URL: url }), ...release.plan.env, ...config };
 }

@@ -5,6 +5,7 @@ import type { Limits } from "../app/limits.ts";
 import type { OneOffProgram, OneOffSpec } from "../app/one-off.ts";
 import type { Origin, Release } from "../app/release.ts";
 import type { LogLine } from "../app/reports.ts";
+import type { DataReport } from "../protocol/data.ts";
 import type { AppRoute, DrainLimits, InFlight, RoutesChange, WorkerStatus } from "../protocol/worker.ts";
 
 /** What the stories need from the other rooms. The composition root plugs the rooms in. */
@@ -150,6 +151,17 @@ export type Logs = {
   lastLines(output: LaunchSpec["output"], count: number): Promise<string[]>;
   /** Removes the output of instances that ended long ago. */
   sweep(app: string, living: Iterable<LaunchSpec["output"]>): Promise<void>;
+};
+
+/** The databases of apps. */
+export type Databases = {
+  /** What an app finds in COUCHDB_URL; null when Maestro runs without databases. */
+  urlOf(app: string): Promise<string | null>;
+  /** Gives the databases of an app, or of all, a second home; null takes it away. Whose they are. */
+  replicate(app: string | undefined, to: string | null): Promise<string[]>;
+  report(app?: string): Promise<DataReport>;
+  /** Whether there was one. */
+  remove(app: string): Promise<boolean>;
 };
 
 /** The proxy workers, as one. */

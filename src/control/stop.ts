@@ -36,7 +36,8 @@ export async function removeApp(
     if (!data) return removed;
     // Again, since the log keeper may have written there at this very moment.
     await rm(logs, { recursive: true, force: true, maxRetries: 5 });
-    return [...removed, "its logs"];
+    const hadDatabase = await controller.databases.remove(name);
+    return [...removed, "its logs", ...(hadDatabase ? ["its database"] : [])];
   });
 }
 

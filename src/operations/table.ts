@@ -10,6 +10,7 @@ import {
 } from "./apps.ts";
 import { auditOperation } from "./audit.ts";
 import { configOperation, configSetOperation, configUnsetOperation } from "./config.ts";
+import { dataAccessOperation, dataReplicateOperation, dataStatusOperation } from "./data.ts";
 import { incomingOperation, registerAppOperation, restartAppOperation, restartOperation } from "./deploy.ts";
 import { doctorOperation } from "./doctor.ts";
 import { keysAddOperation, keysOperation, keysRemoveOperation } from "./keys.ts";
@@ -60,6 +61,9 @@ export const operations: ReadonlyMap<string, Operation> = new Map(
     keysAddOperation,
     keysRemoveOperation,
     auditOperation,
+    dataStatusOperation,
+    dataReplicateOperation,
+    dataAccessOperation,
     doctorOperation,
   ].map((operation) => [operation.name, operation]),
 );

@@ -7,7 +7,7 @@ import type { Release } from "../../src/app/release.ts";
 import { loadConfig } from "../../src/config.ts";
 import { Controller } from "../../src/control/controller.ts";
 import { History } from "../../src/control/history.ts";
-import type { Releases, Runner, Traffic } from "../../src/control/ports.ts";
+import type { Databases, Releases, Runner, Traffic } from "../../src/control/ports.ts";
 import { Registry } from "../../src/control/registry.ts";
 import { startInstance } from "../../src/control/start.ts";
 import { MaestroError } from "../../src/errors.ts";
@@ -133,6 +133,7 @@ async function startWith(runner: ScriptedRunner) {
     releases: { directory: () => "/release" } as unknown as Releases,
     traffic: {} as Traffic,
     logs,
+    databases: { urlOf: async () => null } as unknown as Databases,
     httpPort: 8000,
   });
   const app = await registry.create("blog", false);

@@ -105,6 +105,10 @@ export const settingOptions: Record<string, SettingOption> = {
     flag: "--authorized-keys <file>",
     help: "the file in which sshd looks for that user's keys (default: .ssh/authorized_keys in his home)",
   },
+  couch: {
+    flag: "--couch <url>",
+    help: "the database of apps: embedded, none, or the URL of a CouchDB 3 with its administrator; rather set MAESTRO_COUCH, since options show in ps (default: embedded)",
+  },
   stopApps: {
     flag: "--stop-apps",
     help: "at SIGTERM end the apps and proxy workers as well, instead of leaving them serving (default: no)",

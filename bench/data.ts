@@ -1,0 +1,214 @@
+/**
+ * The database: straight, and through the endpoint; how far replication is behind; memory: `npm run bench:data`.
+ * With COUCH_URL (http://admin:password@host:port) a CouchDB is measured beside it. `ROUNDS=20` tells the failover story
+ * as often.
+ */
+import { randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { Agent, request } from "node:http";
+import { basic, TestDatabase } from "../test/support/data.ts";
+import { TestEndpoint } from "../test/support/data-endpoint.ts";
+import { failoverStory } from "../test/support/failover-story.ts";
+import { machine, median, quantile, table } from "./support/table.ts";
+
+type Server = { name: string; port: number; host: string; authorization: string; database: string };
+
+const agent = new Agent({ keepAlive: true, maxSockets: 64 });
+
+/** The time from a request to the end of its answer, ms. */
+async function timed(server: Server, method: string, path: string, body = ""): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  const began = performance.now();
+  const headers = {
+    authorization: server.authorization,
+    "content-type": "application/json",
+    "content-length": Buffer.byteLength(body),
+  };
+  const options = {
+    agent,
+    host: server.host,
+    port: server.port,
+    method,
+    path: `/${server.database}${path}`,
+    headers,
+  };
+  const sent = request(options, (response) => {
+    response.resume().once("end", () => {
+      if ((response.statusCode ?? 500) >= 400) reject(new Error(`${method} ${path}: ${response.statusCode}`));
+      else resolve(performance.now() - began);
+    });
+  });
+  sent.once("error", reject).end(body);
+  return promise;
+}
+
+type Load = {
+  count: number;
+  connections: number;
+  once(server: Server, n: number): Promise<number>;
+  documents: number;
+};
+const text = "x".repeat(300);
+const document = (n: number) => JSON.stringify({ n, text });
+
+const loads: Record<string, Load> = {
+  "write, one at a time": {
+    count: 500,
+    connections: 1,
+    documents: 1,
+    once: (server, n) => timed(server, "PUT", `/one-${n}`, document(n)),
+  },
+  "write, 16 at a time": {
+    count: 2000,
+    connections: 16,
+    documents: 1,
+    once: (server, n) => timed(server, "PUT", `/many-${n}`, document(n)),
+  },
+  "read, one at a time": {
+    count: 1000,
+    connections: 1,
+    documents: 1,
+    once: (server, n) => timed(server, "GET", `/one-${n % 500}`),
+  },
+  "read, 16 at a time": {
+    count: 3000,
+    connections: 16,
+    documents: 1,
+    once: (server, n) => timed(server, "GET", `/one-${n % 500}`),
+  },
+  "bulk of 100": {
+    count: 40,
+    connections: 1,
+    documents: 100,
+    once: (server, n) => {
+      const docs = Array.from({ length: 100 }, (_, index) => ({ _id: `bulk-${n}-${index}`, n, text }));
+      return timed(server, "POST", "/_bulk_docs", JSON.stringify({ docs }));
+    },
+  },
+};
+
+type Result = { perSecond: number; medianMs: number; tailMs: number };
+
+async function run(server: Server, { count, connections, documents, once }: Load): Promise<Result> {
+  const times: number[] = [];
+  let next = 0;
+  const began = performance.now();
+  const worker = async () => {
+    while (next < count) {
+      next += 1;
+      times.push(await once(server, next - 1));
+    }
+  };
+  await Promise.all(Array.from({ length: connections }, worker));
+  const seconds = (performance.now() - began) / 1000;
+  return { perSecond: (count * documents) / seconds, medianMs: median(times), tailMs: quantile(times, 0.99) };
+}
+
+/** Two requests in turn, one each way: what the machine does in between is in both. */
+async function addedBy(straight: Server, through: Server): Promise<{ straight: number; through: number }> {
+  const times = { straight: [] as number[], through: [] as number[] };
+  for (let n = 0; n < 3000; n += 1) {
+    times.straight.push(await timed(straight, "GET", `/one-${n % 500}`));
+    times.through.push(await timed(through, "GET", `/one-${n % 500}`));
+  }
+  return { straight: median(times.straight), through: median(times.through) };
+}
+
+/** From the acknowledgement of a write to the moment at which the other home's feed shows it, ms. */
+async function replicationDelays(endpoint: TestEndpoint, through: Server, count: number): Promise<number[]> {
+  const delays: number[] = [];
+  for (let n = 0; n < count; n += 1) {
+    const since = (await endpoint.remote.ask("GET", `/${through.database}`)).json().update_seq;
+    const shown = endpoint.remote.ask("GET", `/${through.database}/_changes?feed=longpoll&since=${since}`);
+    await timed(through, "PUT", `/delay-${n}`, document(n));
+    const acknowledged = performance.now();
+    await shown;
+    delays.push(performance.now() - acknowledged);
+  }
+  return delays;
+}
+
+function memoryOf(pid: number): string {
+  const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
+  const figure = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(rollup)?.[1]) / 1024;
+  return `${figure("Rss").toFixed(0)} (${figure("Pss").toFixed(0)} its share)`;
+}
+
+async function overCouch(url: string): Promise<Server> {
+  const { hostname, port, username, password } = new URL(url);
+  const authorization = basic(decodeURIComponent(username), decodeURIComponent(password));
+  const server = {
+    name: "CouchDB",
+    host: hostname,
+    port: Number(port),
+    authorization,
+    database: `bench-${randomUUID()}`,
+  };
+  await timed(server, "PUT", "");
+  return server;
+}
+
+await using straightDatabase = await TestDatabase.start();
+await using endpoint = await TestEndpoint.start();
+const app = await endpoint.app("bench");
+await straightDatabase.ask("PUT", "/bench");
+const at = (name: string, port: number, user: string, password: string): Server => ({
+  name,
+  port,
+  host: "127.0.0.1",
+  authorization: basic(user, password),
+  database: "bench",
+});
+const servers = [
+  at("embedded, straight", straightDatabase.port, "maestro", straightDatabase.password),
+  at("through the endpoint", endpoint.port, "bench", app.account.password),
+];
+const couchUrl = process.env["COUCH_URL"];
+if (couchUrl) servers.push(await overCouch(couchUrl));
+
+console.log(`${machine()}\n`);
+const rows: string[][] = [];
+for (const [title, load] of Object.entries(loads)) {
+  for (const server of servers) {
+    const { perSecond, medianMs, tailMs } = await run(server, load);
+    rows.push([`${title}: ${server.name}`, perSecond.toFixed(0), medianMs.toFixed(2), tailMs.toFixed(2)]);
+  }
+}
+console.log(table(["", "documents/s", "median ms", "99 % ms"], rows));
+if (!couchUrl) console.log("\nNo CouchDB was measured beside it: COUCH_URL is not set.");
+
+// Each has a database process of its own; they take turns, request by request.
+const [straight, through] = servers;
+if (straight && through) {
+  const added = await addedBy(straight, through);
+  const difference = (added.through - added.straight).toFixed(3);
+  console.log(
+    `\nThe endpoint adds ${difference} ms to a read at the median (${added.straight.toFixed(3)} → ${added.through.toFixed(3)}).`,
+  );
+}
+
+const replicated = await endpoint.app("delays", { replicated: true });
+await replicated.ask("GET", "");
+await endpoint.until(
+  "delays",
+  ({ directions }) => directions.length === 2 && directions.every(({ state }) => state === "idle"),
+);
+const target: Server = {
+  ...at("", endpoint.port, "delays", replicated.account.password),
+  database: "delays",
+};
+const delays = await replicationDelays(endpoint, target, 100);
+console.log(
+  `Replication is ${median(delays).toFixed(1)} ms behind at the median, ${quantile(delays, 0.99).toFixed(1)} ms at 99 %.`,
+);
+console.log(`Memory, MiB: database ${memoryOf(endpoint.local.pid)}, endpoint ${memoryOf(endpoint.pid)}.`);
+
+const rounds = Number(process.env["ROUNDS"] ?? 0);
+if (rounds > 0) {
+  const story = await failoverStory(endpoint, await endpoint.app("story", { replicated: true }), rounds);
+  const { acknowledged, gapsMs, lost } = story;
+  console.log(
+    `Failover, ${rounds} rounds: ${acknowledged} documents acknowledged, ${lost.local.length + lost.remote.length} lost; ` +
+      `writes stopped for ${median(gapsMs).toFixed(0)} ms at the median, ${Math.max(...gapsMs).toFixed(0)} ms at most.`,
+  );
+}

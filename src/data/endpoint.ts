@@ -1,0 +1,97 @@
+/**
+ * The endpoint of all apps to their databases, a process of its own: it sends what they ask to the local server while
+ * that is well, and to a database's second home when it is not. It may be killed at any moment: which home serves is on
+ * the disk.
+ */
+import { once } from "node:events";
+import { closeSync } from "node:fs";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { aborted } from "../lib/aborted.ts";
+import { serveChannel } from "../lib/channel.ts";
+import { takeLock } from "../lib/lock-file.ts";
+import { createLog } from "../lib/log.ts";
+import { ownVersion } from "../lib/own-version.ts";
+import { dataReadyDescriptor, EndpointSettings, endpointExchanges } from "../protocol/data.ts";
+import { Accounts } from "./accounts.ts";
+import { Backend } from "./endpoint/backend.ts";
+import { createGate } from "./endpoint/gate.ts";
+import { Health } from "./endpoint/health.ts";
+import type { LocalServer } from "./endpoint/home.ts";
+import { Homes } from "./endpoint/homes.ts";
+import { couchReplicator, embeddedReplicator } from "./endpoint/replication.ts";
+import { readServerSecrets, type ServerSecrets } from "./secrets.ts";
+
+/** How long requests may go on once it is told to leave, ms. */
+const leaveMs = 3000;
+
+process.title = "maestro: data endpoint";
+process.on("SIGINT", () => {}); // A terminal's Ctrl-C is the controller's business.
+await start(EndpointSettings.parse(JSON.parse(process.argv.at(-1) ?? "null")));
+if (process.argv.includes("--tell")) closeSync(dataReadyDescriptor);
+
+async function start(settings: EndpointSettings): Promise<void> {
+  const lock = await takeLock(settings.lock);
+  const log = createLog();
+  const secrets = await readServerSecrets(join(settings.state, "secrets.json"));
+  const local = watchLocal(settings, secrets);
+  const accounts = new Accounts(join(settings.state, "apps"));
+  const homes = new Homes({ accounts, local, state: settings.state, log });
+  await homes.reload();
+  const gate = createGate({ home: (app) => homes.get(app), cookieKey: secrets.cookieKey });
+  gate.listen(settings.listen);
+  await once(gate, "listening");
+  const { address, port } = gate.address() as AddressInfo;
+  const leaving = new AbortController();
+  const channel = await serveChannel(settings.control, endpointExchanges, {
+    status: () => ({
+      v: 1 as const,
+      pid: process.pid,
+      version: ownVersion,
+      settings,
+      address: `${address}:${port}`,
+    }),
+    leave: () => {
+      leaving.abort();
+      return {};
+    },
+    reload: async () => {
+      await homes.reload();
+      return {};
+    },
+    report: async ({ conflicts }) => ({
+      local: homes.reportLocal(),
+      databases: await homes.report(conflicts),
+    }),
+  });
+  process.on("SIGTERM", () => leaving.abort());
+  void aborted(leaving.signal).then(async () => {
+    const closed = once(gate, "close");
+    gate.close();
+    homes.end();
+    gate.closeIdleConnections();
+    const late = setTimeout(() => gate.closeAllConnections(), leaveMs);
+    await closed;
+    clearTimeout(late);
+    local.health.end();
+    await lock[Symbol.asyncDispose]();
+    await channel[Symbol.asyncDispose]();
+    process.exit(0);
+  });
+}
+
+/** The embedded database behind its socket, or the CouchDB that an operator points to. */
+function watchLocal({ local }: EndpointSettings, { admin, couch }: ServerSecrets): LocalServer {
+  const backend = new Backend(
+    local.kind === "embedded" ? { socket: local.socket, ...admin } : { url: couch ?? "" },
+  );
+  const probe = async (signal: AbortSignal) => {
+    const { status } = await backend.ask("GET", "/_up", { signal });
+    if (status !== 200) throw new Error(`answered ${status}`);
+  };
+  return {
+    backend,
+    health: new Health({ probe, failures: 3, successes: 3, calmMs: 500, doubtMs: 100, patienceMs: 1000 }),
+    replicator: local.kind === "embedded" ? embeddedReplicator(backend) : couchReplicator(backend),
+  };
+}

@@ -1,0 +1,135 @@
+import {
+  Agent,
+  type ClientRequest,
+  request as httpRequest,
+  type IncomingMessage,
+  type RequestOptions,
+} from "node:http";
+import { request as httpsRequest, Agent as SecureAgent } from "node:https";
+import { z } from "zod";
+import { MaestroError } from "../../errors.ts";
+
+/** Where a server is: a unix socket, or a URL. The URL carries its credentials. */
+export type ServerPlace = { socket: string; name: string; password: string } | { url: string };
+
+/** An answer that was read whole. */
+export type Answer = { status: number; json: unknown };
+
+const keptOpen = { keepAlive: true, maxSockets: 256, keepAliveMsecs: 1000, scheduling: "lifo" } as const;
+
+/** A server that speaks CouchDB's API, entered with one set of credentials. */
+export class Backend {
+  /** What is put before a path: a server may live below one. */
+  readonly prefix: string;
+  readonly authorization: string;
+  /** Without credentials. */
+  readonly shown: string;
+  readonly #options: RequestOptions;
+  readonly #agent: Agent;
+  readonly #send: typeof httpRequest;
+
+  constructor(place: ServerPlace) {
+    if ("socket" in place) {
+      this.#options = { socketPath: place.socket };
+      this.authorization = basic(place.name, place.password);
+      this.#agent = new Agent(keptOpen);
+      this.#send = httpRequest;
+      this.prefix = "";
+      this.shown = "embedded";
+      return;
+    }
+    const url = parseServerUrl(place.url);
+    const secure = url.protocol === "https:";
+    this.#options = { hostname: url.hostname.replace(/^\[|\]$/g, ""), port: url.port || (secure ? 443 : 80) };
+    this.authorization = basic(decodeURIComponent(url.username), decodeURIComponent(url.password));
+    this.#agent = secure ? new SecureAgent(keptOpen) : new Agent(keptOpen);
+    this.#send = secure ? httpsRequest : httpRequest;
+    this.prefix = url.pathname.replace(/\/+$/, "");
+    this.shown = withoutCredentials(url.href);
+  }
+
+  /** Opens a request; whoever asks sends the body. */
+  open(method: string, path: string, headers: RequestOptions["headers"]): ClientRequest {
+    return this.#send({ ...this.#options, agent: this.#agent, method, path: this.prefix + path, headers });
+  }
+
+  /** Asks with JSON, and reads the whole answer. Rejects with the system's error, or when it is not in time. */
+  async ask(
+    method: string,
+    path: string,
+    { body, timeoutMs = 10_000, signal, authorization = this.authorization }: AskOptions = {},
+  ): Promise<Answer> {
+    const limit = AbortSignal.any([AbortSignal.timeout(timeoutMs), ...(signal ? [signal] : [])]);
+    const json = body === undefined ? "" : JSON.stringify(body);
+    const headers = {
+      authorization,
+      "content-type": "application/json",
+      "content-length": Buffer.byteLength(json),
+    };
+    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+    const outgoing = this.open(method, path, headers).once("response", resolve).once("error", reject);
+    const giveUp = () => outgoing.destroy(new Error(`no answer within ${timeoutMs} ms`));
+    limit.addEventListener("abort", giveUp, { once: true });
+    try {
+      outgoing.end(json);
+      const response = await promise;
+      const chunks: Buffer[] = [];
+      for await (const chunk of response as AsyncIterable<Buffer>) chunks.push(chunk);
+      return { status: response.statusCode ?? 0, json: parsed(Buffer.concat(chunks).toString("utf8")) };
+    } finally {
+      limit.removeEventListener("abort", giveUp);
+    }
+  }
+
+  /** As `ask`, for what has to succeed: rejects with what the server said. */
+  async must(
+    method: string,
+    path: string,
+    options: AskOptions & { allow?: readonly number[] } = {},
+  ): Promise<unknown> {
+    const { status, json } = await this.ask(method, path, options);
+    if (status < 300 || options.allow?.includes(status)) return json;
+    const { error, reason } = Refusal.parse(json);
+    throw new Error(`${this.shown} answered ${status} ${error}: ${reason}`);
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+}
+
+type AskOptions = { body?: unknown; timeoutMs?: number; signal?: AbortSignal; authorization?: string };
+
+const Refusal = z
+  .looseObject({ error: z.string().catch("error"), reason: z.string().catch("") })
+  .catch({ error: "error", reason: "" });
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null; // Not a CouchDB, or something in between: its status says enough.
+  }
+}
+
+export const basic = (name: string, password: string) =>
+  `Basic ${Buffer.from(`${name}:${password}`).toString("base64")}`;
+
+/** Throws `BAD_INPUT` without repeating what was given: it may hold a password. */
+export function parseServerUrl(text: string): URL {
+  const url = URL.parse(text);
+  if (url && /^https?:$/.test(url.protocol) && url.hostname !== "") return url;
+  throw new MaestroError(
+    "BAD_INPUT",
+    "that is not the URL of a CouchDB; write https://user:password@host[:port]",
+    {},
+  );
+}
+
+/** A URL as it may be shown. */
+export function withoutCredentials(text: string): string {
+  const url = parseServerUrl(text);
+  url.username = "";
+  url.password = "";
+  return url.href;
+}

@@ -1,0 +1,247 @@
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
+import { pipeline } from "node:stream";
+import type { Admission, Home } from "./home.ts";
+import { markFeed, markUpdateSequence, readSequence, type Side } from "./sequences.ts";
+
+/** Bodies up to this are kept, so that a request can be sent again, bytes. */
+const keptBytes = 1024 * 1024;
+/** How often a request that may be repeated is. */
+const mostAttempts = 4;
+
+export type Incoming = { request: IncomingMessage; response: ServerResponse; path: string[]; search: string };
+
+/** A failure that the app is told of in CouchDB's form. */
+export function refuse(response: ServerResponse, status: number, error: string, reason: string): void {
+  if (response.headersSent) return void response.destroy();
+  const json = `${JSON.stringify({ error, reason })}\n`;
+  response.writeHead(status, {
+    "content-type": "application/json",
+    "content-length": Buffer.byteLength(json),
+    ...(status === 503 ? { "retry-after": "1" } : {}),
+    ...(status === 401 ? { "www-authenticate": 'Basic realm="server"' } : {}),
+    ...(response.req.complete ? {} : { connection: "close" }),
+  });
+  response.end(json);
+}
+
+/** Sends a request to where its database is served from. One that changes nothing is sent again when a server fails. */
+export async function forward(incoming: Incoming, home: Home): Promise<void> {
+  const { request, response } = incoming;
+  const body = await keptBody(request);
+  for (let attempt = 1; ; attempt += 1) {
+    const admission = await home.admit();
+    if (response.destroyed) return admission?.release();
+    if (!admission)
+      return refuse(response, 503, "service_unavailable", "the database is not there; try again");
+    const outcome = await exchange(incoming, body, admission, home).finally(admission.release);
+    if (outcome === "done") return;
+    const settled = home.healthOf(admission.side)?.settled();
+    if (response.headersSent || response.destroyed) return void response.destroy();
+    const mayRepeat = body !== null && (outcome === "not sent" || isSafe(incoming));
+    if (mayRepeat && attempt < mostAttempts) {
+      await settled;
+      continue;
+    }
+    const reason = isSafe(incoming)
+      ? "the database failed; try again"
+      : "the database failed while this was being done, and it may have been done or not; look before you do it again";
+    return refuse(response, 503, "service_unavailable", reason);
+  }
+}
+
+/** What only reads, though it is a POST. */
+const reading = new Set([
+  "_find",
+  "_explain",
+  "_all_docs",
+  "_bulk_get",
+  "_revs_diff",
+  "_missing_revs",
+  "_changes",
+  "_view",
+]);
+
+function isSafe({ request, path }: Incoming): boolean {
+  if (request.method === "GET" || request.method === "HEAD") return true;
+  return request.method === "POST" && (reading.has(path[1] ?? "") || path[3] === "_view");
+}
+
+/** The whole of a small body; null: it is long, or its length is not known, and is passed on as it comes. */
+async function keptBody(request: IncomingMessage): Promise<Buffer | null> {
+  const { "content-length": length, "transfer-encoding": encoding } = request.headers;
+  if (encoding !== undefined) return null;
+  if (length === undefined || length === "0") return noBody;
+  if (Number(length) > keptBytes) return null;
+  const chunks: Buffer[] = [];
+  for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
+  return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
+}
+
+const noBody = Buffer.alloc(0);
+
+type Outcome = "done" | "failed" | "not sent";
+
+/** One attempt. "not sent": the server was not there at all. */
+async function exchange(
+  incoming: Incoming,
+  body: Buffer | null,
+  admission: Admission,
+  home: Home,
+): Promise<Outcome> {
+  const { request, response, path } = incoming;
+  const { promise, resolve } = Promise.withResolvers<Outcome>();
+  const isFeed = path[1] === "_changes";
+  const { side } = admission;
+  const target = targetOf(incoming, side, home);
+  const headers = outgoingHeaders(request, admission.authorization, body);
+  const outgoing = admission.backend.open(request.method ?? "GET", target, headers);
+  const end = (outcome: Outcome) => {
+    home.leaving.signal.removeEventListener("abort", leave);
+    response.off("close", abandon);
+    resolve(outcome);
+  };
+  const abandon = () => {
+    outgoing.destroy();
+    end("done");
+  };
+  let answer: IncomingMessage | null = null;
+  // A feed is no reason to wait, and does not go on at a server that its database has left.
+  const leave = () => (isFeed ? endFeed(incoming, answer) : undefined);
+  if (isFeed) {
+    admission.release();
+    home.leaving.signal.addEventListener("abort", leave, { once: true });
+  }
+  response.once("close", abandon);
+  outgoing.once("error", (error: NodeJS.ErrnoException) =>
+    end(error.code === "ECONNREFUSED" || error.code === "ENOENT" ? "not sent" : "failed"),
+  );
+  outgoing.once("response", (received) => {
+    answer = received;
+    pass(received, incoming, side, home, end);
+  });
+  if (body) outgoing.end(body);
+  else pipeline(request, outgoing, () => {}); // What fails is told by "error" above.
+  return promise;
+}
+
+/** Passes an answer on. What is cut off in the middle is cut off for the app too. */
+function pass(
+  received: IncomingMessage,
+  { request, response, path }: Incoming,
+  side: Side,
+  home: Home,
+  end: (outcome: Outcome) => void,
+): void {
+  const isMarked = home.remote !== null;
+  const isFeed = isMarked && path[1] === "_changes" && received.statusCode === 200;
+  const isInformation = isMarked && path.length === 1 && request.method === "GET";
+  const headers = answerHeaders(received, isFeed || isInformation);
+  received.once("error", () => end("failed"));
+  if (isInformation) return void passInformation(received, response, side, headers).then(end);
+  response.writeHead(received.statusCode ?? 502, headers);
+  if (isFeed) {
+    response.flushHeaders();
+    pipeline(received, markFeed(side), response, (error) => end(error ? "failed" : "done"));
+  } else {
+    received.pipe(response);
+    received.once("end", () => end("done"));
+  }
+}
+
+async function passInformation(
+  received: IncomingMessage,
+  response: ServerResponse,
+  side: Side,
+  headers: OutgoingHttpHeaders,
+): Promise<Outcome> {
+  try {
+    const chunks: Buffer[] = [];
+    for await (const chunk of received as AsyncIterable<Buffer>) chunks.push(chunk);
+    const text = markUpdateSequence(side, Buffer.concat(chunks).toString("utf8"));
+    response.writeHead(received.statusCode ?? 502, { ...headers, "content-length": Buffer.byteLength(text) });
+    response.end(text);
+    return "done";
+  } catch {
+    return "failed";
+  }
+}
+
+/** Ends a feed in its form, so that its app asks again: with what it has seen, or from where it was. */
+function endFeed({ response, search }: Incoming, answer: IncomingMessage | null): void {
+  if (answer === null || response.writableEnded) return;
+  const query = new URLSearchParams(search);
+  const feed = query.get("feed") ?? "normal";
+  answer.unpipe();
+  answer.destroy();
+  if (feed !== "longpoll") return void response.destroy();
+  const since = query.get("since") ?? "0";
+  response.end(`\n],\n"last_seq":${JSON.stringify(since)},"pending":0}\n`);
+}
+
+/** The path at a server, its `since` in the server's own terms. At the remote the database may have another name. */
+function targetOf({ request, path, search }: Incoming, side: Side, home: Home): string {
+  const [whole = ""] = (request.url ?? "/").split("?");
+  const plain = side === "local" ? whole : whole.replace(/^\/[^/]*/, "");
+  if (path[1] !== "_changes" || search === "") return plain + search;
+  const query = new URLSearchParams(search);
+  const since = query.get("since") ?? request.headers["last-event-id"];
+  if (typeof since !== "string") return plain + search;
+  const seen = readSequence(since);
+  query.set(
+    "since",
+    seen.side === null || seen.side === side ? seen.seq : home.checkpoints.resume(side, seen.seq),
+  );
+  return `${plain}?${query}`;
+}
+
+const hopByHop = new Set([
+  "connection",
+  "keep-alive",
+  "proxy-authenticate",
+  "proxy-authorization",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+  "expect",
+  "host",
+  "authorization",
+  "cookie",
+  "last-event-id",
+]);
+
+function outgoingHeaders(
+  request: IncomingMessage,
+  authorization: string,
+  body: Buffer | null,
+): OutgoingHttpHeaders {
+  const headers: OutgoingHttpHeaders = { authorization };
+  for (const [name, value] of Object.entries(request.headers)) {
+    if (!hopByHop.has(name) && value !== undefined) headers[name] = value;
+  }
+  if (body && body.length === 0) delete headers["content-length"];
+  if (body === null && request.headers["transfer-encoding"] !== undefined)
+    headers["transfer-encoding"] = "chunked";
+  if (request.method !== "GET" && body?.length === 0) headers["content-length"] = 0;
+  return headers;
+}
+
+const notPassed = new Set([
+  "connection",
+  "keep-alive",
+  "transfer-encoding",
+  "set-cookie",
+  "www-authenticate",
+  "trailer",
+]);
+
+function answerHeaders({ headers }: IncomingMessage, isRewritten: boolean): OutgoingHttpHeaders {
+  const passed: OutgoingHttpHeaders = {};
+  for (const [name, value] of Object.entries(headers)) {
+    if (notPassed.has(name) || (isRewritten && name === "content-length")) continue;
+    if (name === "location" && /^https?:/.test(String(value))) continue; // It would name the server behind.
+    passed[name] = value;
+  }
+  return passed;
+}

@@ -1,0 +1,107 @@
+import { setTimeout as pause } from "node:timers/promises";
+
+export type HealthOptions = {
+  /** Rejects when the server is not well. */
+  probe(signal: AbortSignal): Promise<void>;
+  /** How many failures in a row, and how many successes, change the judgement: one alone is nothing. */
+  failures: number;
+  successes: number;
+  /** Between probes while nothing is wrong, and while something is, ms. */
+  calmMs: number;
+  doubtMs: number;
+  /** One that has not answered by then has failed, ms. */
+  patienceMs: number;
+};
+
+/** Whether a server is well: by asking it now and then, and at once when a request to it has failed. */
+export class Health {
+  readonly #options: HealthOptions;
+  readonly #ending = new AbortController();
+  #doubt = Promise.withResolvers<void>();
+  #change = Promise.withResolvers<void>();
+  #success = Promise.withResolvers<void>();
+  #row = 0;
+  /** Null: not known yet. */
+  isWell: boolean | null = null;
+  error: string | null = null;
+  since = new Date();
+
+  constructor(options: HealthOptions) {
+    this.#options = options;
+    void this.#watch();
+  }
+
+  /** A request to it has failed: it is asked at once. */
+  suspect(): void {
+    this.#doubt.resolve();
+  }
+
+  /** Has it asked at once; resolves when it has answered well, or is judged not to be well. */
+  async settled(): Promise<void> {
+    this.suspect();
+    if (this.isWell) await Promise.race([this.#success.promise, this.changed()]);
+  }
+
+  /** Resolves when the judgement changes. */
+  changed(): Promise<void> {
+    return this.#change.promise;
+  }
+
+  /** Resolves when it is known. */
+  async known(): Promise<boolean> {
+    while (this.isWell === null) await this.changed();
+    return this.isWell;
+  }
+
+  end(): void {
+    this.#ending.abort();
+    this.#doubt.resolve();
+  }
+
+  async #watch(): Promise<void> {
+    const { signal } = this.#ending;
+    while (!signal.aborted) {
+      const ok = await this.#probe();
+      this.#judge(ok);
+      const isCalm = ok === (this.isWell ?? false) && this.isWell === true;
+      const wait = isCalm ? this.#options.calmMs : this.#options.doubtMs;
+      await Promise.race([
+        pause(wait, undefined, { signal }).catch(() => {}),
+        ...(isCalm ? [this.#doubt.promise] : []),
+      ]);
+      this.#doubt = Promise.withResolvers();
+    }
+  }
+
+  async #probe(): Promise<boolean> {
+    try {
+      await this.#options.probe(AbortSignal.timeout(this.#options.patienceMs));
+      this.error = null;
+      this.#success.resolve();
+      this.#success = Promise.withResolvers();
+      return true;
+    } catch (error) {
+      this.error = describe(error);
+      return false;
+    }
+  }
+
+  #judge(ok: boolean): void {
+    const agrees = ok === this.isWell;
+    this.#row = agrees ? 0 : this.#row + 1;
+    const needed = this.isWell === null ? 1 : ok ? this.#options.successes : this.#options.failures;
+    if (agrees || this.#row < needed) return;
+    this.#row = 0;
+    this.isWell = ok;
+    this.since = new Date();
+    this.#change.resolve();
+    this.#change = Promise.withResolvers();
+  }
+}
+
+/** An error of the network, in few words and without a URL, which may hold a password. */
+export function describe(error: unknown): string {
+  if (!(error instanceof Error)) return "failed";
+  const code = "code" in error && typeof error.code === "string" ? `${error.code} ` : "";
+  return `${code}${error.message}`.replace(/\/\/[^/@\s]*@/g, "//").slice(0, 300);
+}

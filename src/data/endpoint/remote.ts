@@ -1,0 +1,56 @@
+import { z } from "zod";
+import { Backend } from "./backend.ts";
+import type { Checkpoints } from "./checkpoints.ts";
+import { Health } from "./health.ts";
+import type { DirectionReport } from "./replication.ts";
+import type { Side } from "./sequences.ts";
+
+/** A database's second home, and whether it is well. Its paths begin at the database. */
+export type Remote = { backend: Backend; health: Health };
+
+export function watchRemote(url: string): Remote {
+  const backend = new Backend({ url });
+  const probe = async (signal: AbortSignal) => {
+    const { status } = await backend.ask("GET", "", { signal });
+    // One that is not there yet is made before the first replication.
+    if (status !== 200 && status !== 404) throw new Error(`answered ${status}`);
+  };
+  const health = new Health({
+    probe,
+    failures: 2,
+    successes: 1,
+    calmMs: 1000,
+    doubtMs: 500,
+    patienceMs: 2000,
+  });
+  return { backend, health };
+}
+
+/** Makes the database at its second home, if it is not there. */
+export async function ensureDatabase(remote: Backend): Promise<void> {
+  const { status } = await remote.ask("GET", "");
+  if (status === 404) await remote.must("PUT", "", { allow: [412] });
+}
+
+const Info = z.looseObject({ update_seq: z.union([z.string(), z.number()]) });
+
+/** Null: the server does not say. */
+async function updateSequence(server: Backend, path: string): Promise<string | null> {
+  const info = Info.safeParse((await server.ask("GET", path)).json);
+  return info.success ? String(info.data.update_seq) : null;
+}
+
+/** Notes how far each direction has come, and where the other end is by then. */
+export async function noteProgress(
+  checkpoints: Checkpoints,
+  directions: readonly DirectionReport[],
+  servers: Record<Side, Backend>,
+  app: string,
+): Promise<void> {
+  for (const { from, through } of directions) {
+    if (through === null) continue;
+    const path = from === "local" ? "" : `/${encodeURIComponent(app)}`;
+    const at = await updateSequence(servers[from === "local" ? "remote" : "local"], path);
+    if (at !== null) await checkpoints.add(from, through, at);
+  }
+}

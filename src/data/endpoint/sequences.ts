@@ -1,0 +1,61 @@
+import { Transform } from "node:stream";
+
+/** The two homes of a database. */
+export type Side = "local" | "remote";
+
+/* A sequence means something to the server alone that gave it. What an app sees is marked with its origin: `l~12`. */
+
+const marks: Record<Side, string> = { local: "l", remote: "r" };
+
+export const markSequence = (side: Side, seq: string) => `${marks[side]}~${seq}`;
+
+/** A sequence as an app gives it back. One without a mark comes from a time when there was one home only. */
+export function readSequence(text: string): { side: Side | null; seq: string } {
+  const plain = text.replace(/^"(.*)"$/s, "$1");
+  if (plain === "0" || plain === "now") return { side: null, seq: plain };
+  const match = /^([lr])~(.*)$/s.exec(plain);
+  if (!match) return { side: "local", seq: plain };
+  return { side: match[1] === "l" ? "local" : "remote", seq: match[2] ?? "" };
+}
+
+const inRow = /^(,?\{"seq":)("(?:[^"\\]|\\.)*"|\d+)/;
+const atEnd = /("last_seq":)("(?:[^"\\]|\\.)*"|\d+)/;
+const inEvent = /^(id: ?)(.*)$/;
+
+/** Marks the sequences of a feed: CouchDB writes one change a line, and begins it with its sequence. */
+export function markFeed(side: Side, onSequence: (marked: string) => void = () => {}): Transform {
+  let rest = "";
+  const mark = (_: string, before: string, seq: string) => {
+    const marked = markSequence(side, seq.replace(/^"(.*)"$/s, "$1"));
+    onSequence(marked);
+    return `${before}${before.startsWith("id") ? marked : JSON.stringify(marked)}`;
+  };
+  const line = (text: string) => {
+    if (inRow.test(text)) return text.replace(inRow, mark);
+    if (text.startsWith("data: ")) return `data: ${text.slice(6).replace(inRow, mark)}`;
+    if (inEvent.test(text)) return text.replace(inEvent, mark);
+    return text.startsWith('"last_seq"') || text.startsWith('{"last_seq"') ? text.replace(atEnd, mark) : text;
+  };
+  return new Transform({
+    decodeStrings: true,
+    transform(chunk: Buffer, _encoding, done) {
+      const lines = (rest + chunk.toString("latin1")).split("\n");
+      rest = lines.pop() ?? "";
+      done(null, Buffer.from(lines.map((text) => `${line(text)}\n`).join(""), "latin1"));
+    },
+    flush(done) {
+      done(null, Buffer.from(line(rest), "latin1"));
+    },
+  });
+}
+
+const inDocument = /("update_seq":)("(?:[^"\\]|\\.)*"|\d+)/;
+
+/** Marks the one sequence that information about a database, or a page of a view, carries at its beginning. */
+export function markUpdateSequence(side: Side, json: string): string {
+  return json.replace(
+    inDocument,
+    (_, name: string, seq: string) =>
+      `${name}${JSON.stringify(markSequence(side, seq.replace(/^"(.*)"$/s, "$1")))}`,
+  );
+}
