@@ -10,8 +10,11 @@ export type SiblingMessage = { type: "routes"; routes: AppRoute[] } | { type: "s
 /** What is done with a connection. It is there before the first one can come. */
 type Accept = (socket: Socket) => void;
 
-/** A client that half-closes still wants its answer; small answers go out at once. */
-const options = { allowHalfOpen: true, noDelay: true };
+/**
+ * A client that half-closes still wants its answer; small answers go out at once. Nothing is read before it is decided
+ * what it is read into.
+ */
+const options = { allowHalfOpen: true, noDelay: true, pauseOnConnect: true };
 
 /**
  * Listens on every address: with the handed socket that has it, else with one of its own. Handed sockets of other

@@ -19,6 +19,7 @@ import {
   type WorkerReady,
   WorkerSettings,
 } from "../protocol/worker.ts";
+import { canReadStatically } from "./bytes/static-read.ts";
 import { inheritSockets, listenOn, receiveSockets } from "./listening.ts";
 import { Plane } from "./plane.ts";
 import { Siblings } from "./sibling.ts";
@@ -47,7 +48,7 @@ try {
 
 async function start(args: readonly string[]): Promise<void> {
   const settings = WorkerSettings.parse(JSON.parse(args.at(-1) ?? "null"));
-  const plane = new Plane(settings, createLog());
+  const plane = new Plane(settings, createLog(), { isStatic: await canReadStatically() });
   const routed = Promise.withResolvers<void>();
   const accept = (socket: Socket) => void routed.promise.then(() => plane.accept(socket));
   let isRouted = false;
