@@ -243,7 +243,8 @@ export class ClientConnection implements Reader, Timed {
     this.#origin ??= new Origin(this.wire.socket, this.#options.isTrusted);
     const composed = requestFor(head, bytes, head.end, body.passTo, this.#origin);
     const request = body.tail ? Buffer.concat([composed, body.tail]) : composed;
-    this.isKept = head.isKept && !this.#isLeaving;
+    // Whoever asks for a tunnel has no other use for the connection.
+    this.isKept = head.isKept && head.upgrade === null && !this.#isLeaving;
     this.#isHead = head.method === "HEAD";
     this.#body = body;
     this.unlimited();

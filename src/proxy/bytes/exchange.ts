@@ -119,8 +119,9 @@ export class Exchange implements Reader {
   }
 
   onEnd(): void {
-    if (this.#phase === "answering" && closeBody(this.#body)) this.#finish(false);
-    else this.#broke();
+    if (this.#phase !== "answering") this.#broke();
+    else if (closeBody(this.#body)) this.#finish(false);
+    else this.#cut();
   }
 
   onClose(): void {
@@ -195,7 +196,7 @@ export class Exchange implements Reader {
     const { wire } = this.#client;
     const body = answer.body(this.#isHead);
     const next = body.follow(bytes, answer.end, end);
-    if (body.isEndless || this.#upgrade !== null) this.#client.isKept = false;
+    if (body.isEndless) this.#client.isKept = false;
     if (this.#client.isUnfinished && this.isUncertain) this.#client.isKept = false;
     if (answer.isEventStream) this.#lease?.becomeStream();
     this.#body = body;

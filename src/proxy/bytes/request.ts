@@ -216,7 +216,7 @@ export class RequestHead {
     const start = fields.valueStart(this.hostAt);
     const end = fields.valueEnd(this.hostAt);
     // Mostly it is that of the request before, which has been looked at.
-    if (isText(bytes, start, end, this.host)) return;
+    if (end > start && isText(bytes, start, end, this.host)) return;
     const host = bytes.toString("latin1", start, end);
     if (!hostForm.test(host)) throw malformed("the Host header is not a host");
     this.host = host;
