@@ -44,3 +44,12 @@ export function standsAt(bytes: Uint8Array, at: number, text: string): boolean {
   }
   return true;
 }
+
+/** Whether the bytes are `text`, exactly. */
+export function isText(bytes: Buffer, start: number, end: number, text: string): boolean {
+  if (end - start !== text.length) return false;
+  for (let index = 0; index < text.length; index += 1) {
+    if (byteAt(bytes, start + index) !== text.charCodeAt(index)) return false;
+  }
+  return true;
+}

@@ -1,63 +1,55 @@
 import type { Lease } from "../lease.ts";
 import type { Passage, Passages } from "../passage.ts";
 import { Refusal } from "../refusal.ts";
-import { type Body, closeBody, noBody } from "./body.ts";
-import { composeBuffer, writeComposed } from "./buffers.ts";
-import { writeResponse } from "./compose.ts";
+import { Answer } from "./answer.ts";
+import type { Body } from "./body.ts";
+import type { Ending } from "./compose.ts";
 import type { ClientConnection } from "./connection.ts";
-import { endsLine, Gathered } from "./gathered.ts";
 import type { Pools } from "./pool.ts";
 import type { RequestHead } from "./request.ts";
-import { mostAnswerHead, notHttp, ResponseHead } from "./response.ts";
+import { notHttp, type ResponseHead } from "./response.ts";
 import type { Reader, Wire } from "./wire.ts";
 
 export type ExchangeOptions = { passages: Passages<Wire>; pools: Pools; answerMs: number };
 
-/** `waiting` for an instance, `asked` it, `answering`: the answer's head has been passed on. */
-type Phase = "waiting" | "asked" | "answering" | "done";
-
-/** Answers to one request that are none yet (RFC 9110, 15.2): nobody needs as many. */
-const mostInformation = 16;
-
-/** Read into again for each answer; nothing in it is needed once its head has been passed on. */
-const answer = new ResponseHead();
+/** `waiting` for an instance; `asked` it, which goes on until the answer is complete. */
+type Phase = "waiting" | "asked" | "done";
 
 /** One request and its answer, from the claim of an instance until the last byte. It reads what the instance says. */
 export class Exchange implements Reader {
+  readonly host: string;
+  readonly method: string;
   readonly #client: ClientConnection;
   readonly #options: ExchangeOptions;
   readonly #request: Buffer;
   readonly #isRepeatable: boolean;
-  readonly #isHead: boolean;
   readonly #expectsContinue: boolean;
   readonly #upgrade: string | null;
-  readonly host: string;
-  readonly method: string;
-  /** Of the answer that was passed on, for the access log. */
-  status = 0;
+  readonly #answer: Answer;
   #phase: Phase = "waiting";
   #lease: Lease | null = null;
   #upstream: Wire | null = null;
-  #body: Body = noBody;
-  #gathered: Gathered | null = null;
-  #hasAnswered = false;
   #isReused = false;
   #hadToWait = false;
-  #isKeptByApp = false;
-  #isContinued = false;
-  #informed = 0;
+  #refusedWith = 0;
 
   /** `request`: its head as the instance gets it, and as much of its body as has come. */
   constructor(client: ClientConnection, head: RequestHead, request: Buffer, options: ExchangeOptions) {
+    this.host = head.host;
+    this.method = head.method;
     this.#client = client;
     this.#options = options;
     this.#request = request;
     this.#isRepeatable = head.isRepeatable;
-    this.#isHead = head.method === "HEAD";
     this.#expectsContinue = head.expectsContinue;
     this.#upgrade = head.upgrade;
-    this.host = head.host;
-    this.method = head.method;
+    this.#answer = new Answer({
+      client: client.wire,
+      isForHead: head.method === "HEAD",
+      expectsContinue: head.expectsContinue,
+      upgrade: head.upgrade,
+      onHead: (answer, body) => this.#answered(answer, body),
+    });
   }
 
   /** Throws a `Refusal`. The instance is claimed before this returns, unless it has to be waited for. */
@@ -72,18 +64,28 @@ export class Exchange implements Reader {
     else this.#send(taken);
   }
 
-  /** No more of the body can be taken at the moment. */
+  /** Nothing can be sent yet. */
   get isWaiting(): boolean {
     return this.#phase === "waiting";
+  }
+
+  /** The head of an answer has been passed on. */
+  get hasAnswered(): boolean {
+    return this.#answer.status !== 0;
+  }
+
+  /** Of the answer that the client got; 0 without one. */
+  get status(): number {
+    return this.#refusedWith || this.#answer.status;
   }
 
   get targetPort(): number | undefined {
     return this.#lease?.upstream.port;
   }
 
-  /** Whether a request that is not whole leaves it open what the client will send next. */
+  /** Whether the client sends the body that it has announced is its own choice. */
   get isUncertain(): boolean {
-    return this.#expectsContinue && !this.#isContinued;
+    return this.#expectsContinue && !this.#answer.isContinued;
   }
 
   /** More of the request's body. */
@@ -95,7 +97,7 @@ export class Exchange implements Reader {
     wire.isStreaming = !body.isComplete;
     if (!body.isComplete) wire.waitFor(this.#upstream);
     // While the body still comes the app has nothing to answer yet.
-    if (this.#phase === "asked") this.#client.limit(this.#options.answerMs);
+    if (!this.hasAnswered) this.#client.limit(this.#options.answerMs);
   }
 
   /** Nobody is there any more to be answered. */
@@ -105,27 +107,40 @@ export class Exchange implements Reader {
   }
 
   late(): void {
-    this.#refuse(new Refusal(504, "The app did not answer in time."));
+    this.refuse(new Refusal(504, "The app did not answer in time."));
+  }
+
+  refuse(refusal: Refusal): void {
+    this.#phase = "done";
+    this.#refusedWith = refusal.status;
+    this.#letGo(false);
+    this.#client.refuse(refusal);
   }
 
   onBytes(bytes: Buffer, length: number): void {
+    const upstream = this.#upstream;
+    if (!upstream) return;
     try {
-      if (this.#phase === "answering") this.#passBody(bytes, length);
-      else this.#read(bytes, length);
+      this.#answer.take(upstream, bytes, length);
     } catch (error) {
-      if (this.#phase === "answering") this.#cut();
-      else this.#refuse(error instanceof Refusal ? error : notHttp());
+      if (this.hasAnswered) this.#cut();
+      else this.refuse(error instanceof Refusal ? error : notHttp());
+      return;
     }
+    if (this.#answer.isTunnel)
+      this.#client.becomeTunnel(upstream, this.#upgrade?.toLowerCase() === "websocket");
+    else if (this.#answer.isComplete) this.#finish();
+    else if (this.hasAnswered) this.#waitForMore(upstream);
   }
 
   onEnd(): void {
-    if (this.#phase !== "answering") this.#broke();
-    else if (closeBody(this.#body)) this.#finish(false);
+    if (!this.hasAnswered) this.#broke();
+    else if (this.#answer.close()) this.#finish();
     else this.#cut();
   }
 
   onClose(): void {
-    if (this.#phase === "answering") this.#cut();
+    if (this.hasAnswered) this.#cut();
     else this.#broke();
   }
 
@@ -138,8 +153,8 @@ export class Exchange implements Reader {
         else drop(passage);
       },
       (error: unknown) => {
-        if (this.#phase !== "waiting") return;
-        this.#refuse(error instanceof Refusal ? error : new Refusal(502, "The app cannot be reached."));
+        if (this.#phase !== "waiting") return; // The client has left.
+        this.refuse(error instanceof Refusal ? error : new Refusal(502, "The app cannot be reached."));
       },
     );
   }
@@ -148,126 +163,55 @@ export class Exchange implements Reader {
     this.#lease = lease;
     this.#isReused = connected === undefined;
     const upstream = connected ?? this.#options.pools.takeIdle(lease.upstream);
-    if (!upstream) throw new Refusal(502, "The app cannot be reached.");
-    this.#upstream = upstream;
     this.#phase = "asked";
+    if (!upstream) {
+      this.#broke();
+      return;
+    }
+    this.#upstream = upstream;
     upstream.reader = this;
     upstream.write(this.#request);
     this.#client.limit(this.#options.answerMs);
-    if (!upstream.isOpen) return void this.onClose();
-    if (this.#hadToWait) this.#client.goOn();
+    if (!upstream.isOpen) this.#broke();
+    else if (this.#hadToWait) this.#client.goOn();
   }
 
-  /** The answer's head, and those before it that are none yet. */
-  #read(bytes: Buffer, length: number): void {
-    if (this.#phase === "done") return;
-    this.#hasAnswered = true;
-    let [from, at, end] = [bytes, 0, length];
-    if (this.#gathered) {
-      this.#gathered.add(bytes, 0, length);
-      if (this.#gathered.length > mostAnswerHead + length) throw notHttp();
-      if (!endsLine(bytes, 0, length)) return;
-      from = this.#gathered.take();
-      end = from.length;
-      this.#gathered = null;
-    }
-    for (; answer.read(from, at, end); at = answer.end) {
-      if (!answer.isInformation) return void this.#pass(from, end);
-      if (answer.status === 101) return void this.#becomeTunnel(from, end);
-      this.#inform(from);
-      if (answer.end === end) return;
-    }
-    this.#gathered = new Gathered();
-    this.#gathered.add(from, at, end);
-  }
-
-  #inform(bytes: Buffer): void {
-    this.#informed += 1;
-    if (this.#informed > mostInformation) throw notHttp();
-    if (answer.status === 100) {
-      this.#isContinued = true;
-      if (!this.#expectsContinue) return;
-    }
-    writeComposed(this.#client.wire, writeResponse(answer, bytes, composeBuffer(), "kept"));
-  }
-
-  /** The head, and what has come of the body with it, in one write. */
-  #pass(bytes: Buffer, end: number): void {
-    const { wire } = this.#client;
-    const body = answer.body(this.#isHead);
-    const next = body.follow(bytes, answer.end, end);
-    if (body.isEndless) this.#client.isKept = false;
-    if (this.#client.isUnfinished && this.isUncertain) this.#client.isKept = false;
+  /** Decides what becomes of the client's connection. */
+  #answered(answer: ResponseHead, body: Body): Ending {
+    if (body.isEndless || (this.#client.isUnfinished && this.isUncertain)) this.#client.isKept = false;
     if (answer.isEventStream) this.#lease?.becomeStream();
-    this.#body = body;
-    this.#isKeptByApp = answer.isKept && !body.isEndless;
-    this.status = answer.status;
-    this.#phase = "answering";
-    const into = composeBuffer();
-    let at = writeResponse(answer, bytes, into, this.#client.isKept ? "kept" : "closed");
-    at += bytes.copy(into, at, answer.end, body.passTo);
-    if (body.tail) at += body.tail.copy(into, at);
-    writeComposed(wire, at);
-    this.#goOn(next === end);
+    return this.#client.isKept ? "kept" : "closed";
   }
 
-  #passBody(bytes: Buffer, length: number): void {
-    const { wire } = this.#client;
-    const next = this.#body.follow(bytes, 0, length);
-    this.#upstream?.passOn(wire, bytes, 0, this.#body.passTo);
-    if (this.#body.tail) wire.write(this.#body.tail);
-    this.#goOn(next === length);
-  }
-
-  #goOn(isClean: boolean): void {
-    if (this.#body.isComplete) return void this.#finish(isClean);
+  #waitForMore(upstream: Wire): void {
     this.#client.hasProgressed();
-    if (!this.#upstream) return;
-    this.#upstream.isStreaming = true;
-    this.#upstream.waitFor(this.#client.wire);
+    upstream.isStreaming = true;
+    upstream.waitFor(this.#client.wire);
   }
 
-  #becomeTunnel(bytes: Buffer, end: number): void {
-    const upstream = this.#upstream;
-    if (this.#upgrade === null || !upstream) throw notHttp();
-    this.status = 101;
-    this.#phase = "answering";
-    const into = composeBuffer();
-    let at = writeResponse(answer, bytes, into, "upgraded");
-    at += bytes.copy(into, at, answer.end, end);
-    writeComposed(this.#client.wire, at);
-    this.#client.becomeTunnel(upstream, this.#upgrade.toLowerCase() === "websocket");
-  }
-
-  #finish(isClean: boolean): void {
+  #finish(): void {
     this.#phase = "done";
-    this.#letGo(isClean && this.#isKeptByApp && !this.#client.isUnfinished && this.#upgrade === null);
+    this.#letGo(this.#answer.isConnectionKept && !this.#client.isUnfinished && this.#upgrade === null);
     this.#client.finish();
   }
 
   /** The instance broke off before its answer. A kept connection may have been closed before the request came there. */
   #broke(): void {
     if (this.#phase !== "asked") return;
-    if (!this.#isReused || this.#hasAnswered || !this.#isRepeatable) {
-      return void this.#refuse(new Refusal(502, "The app broke off before it answered."));
+    if (!this.#isReused || this.#answer.hasBegun || !this.#isRepeatable) {
+      this.refuse(new Refusal(502, "The app broke off before it answered."));
+      return;
     }
     this.#letGo(false);
     this.#client.unlimited();
     this.#await(this.#options.passages.open(this.host, "request", this.#client.left()));
   }
 
-  #refuse(refusal: Refusal): void {
-    this.#phase = "done";
-    this.status = refusal.status;
-    this.#letGo(false);
-    this.#client.refuse(refusal);
-  }
-
-  /** After the head an answer that is not whole can only be cut off, so that it is seen not to be whole. */
+  /** After the head, an answer that is not whole can only be cut off. */
   #cut(): void {
     this.#phase = "done";
     this.#letGo(false);
-    this.#client.cut(this.#body.isEndless);
+    this.#client.cut(this.#answer.isEndless);
   }
 
   #letGo(isKept: boolean): void {

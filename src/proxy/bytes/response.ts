@@ -1,6 +1,7 @@
 import { Refusal } from "../refusal.ts";
 import { type Body, bodyUntilClose, chunkedBody, countedBody, noBody } from "./body.ts";
 import { byteAt, cr, isValue, lf, space, standsAt } from "./characters.ts";
+import { ConnectionField } from "./connection-field.ts";
 import { Fields, incomplete, kinds } from "./fields.ts";
 
 /** Bytes that an answer's head may have. */
@@ -13,6 +14,7 @@ const eventStream = "text/event-stream";
 /** An answer's head, as places in the bytes that it was read from and what it says. One is used again for every answer. */
 export class ResponseHead {
   readonly fields = new Fields();
+  readonly #connection = new ConnectionField();
   start = 0;
   /** Behind the status line. */
   fieldsStart = 0;
@@ -23,11 +25,8 @@ export class ResponseHead {
   isOld = false;
   isChunked = false;
   contentLength = -1;
-  isKept = true;
   isEventStream = false;
   hasDate = false;
-  /** Fields that `Connection` names, in lower case. */
-  named: readonly string[] = [];
 
   /** False when more bytes are needed. Throws a `Refusal` with status 502 for what is not HTTP, or ambiguous. */
   read(bytes: Buffer, from: number, end: number): boolean {
@@ -41,6 +40,16 @@ export class ResponseHead {
     this.end = read;
     this.#readFields(bytes);
     return true;
+  }
+
+  /** The instance keeps the connection. */
+  get isKept(): boolean {
+    return !this.isOld && !this.#connection.isClose;
+  }
+
+  /** Fields that `Connection` names, in lower case. */
+  get named(): readonly string[] {
+    return this.#connection.named;
   }
 
   get isInformation(): boolean {
@@ -65,7 +74,6 @@ export class ResponseHead {
     const minor = byteAt(bytes, at) - 0x30;
     if ((minor !== 0 && minor !== 1) || byteAt(bytes, at + 1) !== space) throw notHttp();
     this.isOld = minor === 0;
-    this.isKept = !this.isOld;
     this.status = statusAt(bytes, at + 2);
     at += 5;
     if (byteAt(bytes, at) !== space && byteAt(bytes, at) !== cr) throw notHttp();
@@ -81,7 +89,7 @@ export class ResponseHead {
     this.contentLength = -1;
     this.isEventStream = false;
     this.hasDate = false;
-    this.named = none;
+    this.#connection.clear();
     for (let index = 0; index < fields.count; index += 1) {
       switch (fields.kind(index)) {
         case kinds.contentLength:
@@ -93,7 +101,7 @@ export class ResponseHead {
           this.isChunked = true;
           break;
         case kinds.connection:
-          this.#readConnection(fields.value(bytes, index));
+          this.#connection.add(fields.value(bytes, index));
           break;
         case kinds.contentType:
           this.isEventStream = standsAt(bytes, fields.valueStart(index), eventStream);
@@ -105,23 +113,9 @@ export class ResponseHead {
     }
     if (this.isChunked && (this.contentLength !== -1 || this.isOld)) throw notHttp();
   }
-
-  #readConnection(value: string): void {
-    if (value === "keep-alive") return;
-    const named: string[] = [...this.named];
-    for (const option of value.split(",")) {
-      const name = option.trim().toLowerCase();
-      if (name === "close") this.isKept = false;
-      else if (name !== "" && !neverNamed.has(name)) named.push(name);
-    }
-    if (named.length > 0) this.named = named;
-  }
 }
 
 export const notHttp = () => new Refusal(502, "The app gave an answer that is not HTTP.");
-
-const none: readonly string[] = [];
-const neverNamed = new Set(["content-length", "content-type", "transfer-encoding", "keep-alive", "upgrade"]);
 
 function statusAt(bytes: Buffer, at: number): number {
   let status = 0;
