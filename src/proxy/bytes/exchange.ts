@@ -127,8 +127,7 @@ export class Exchange implements Reader {
       else this.refuse(error instanceof Refusal ? error : notHttp());
       return;
     }
-    if (this.#answer.isTunnel)
-      this.#client.becomeTunnel(upstream, this.#upgrade?.toLowerCase() === "websocket");
+    if (this.#answer.isTunnel) this.#becomeTunnel(upstream);
     else if (this.#answer.isComplete) this.#finish();
     else if (this.hasAnswered) this.#waitForMore(upstream);
   }
@@ -187,6 +186,12 @@ export class Exchange implements Reader {
     this.#client.hasProgressed();
     upstream.isStreaming = true;
     upstream.waitFor(this.#client.wire);
+  }
+
+  /** From here on the connections belong together; the lease lasts until the client's closes. */
+  #becomeTunnel(upstream: Wire): void {
+    this.#upstream = null;
+    this.#client.becomeTunnel(upstream, this.#upgrade?.toLowerCase() === "websocket");
   }
 
   #finish(): void {
