@@ -59,7 +59,8 @@ export class RawApp implements AsyncDisposable {
   readonly #sockets = new Set<Socket>();
 
   private constructor(onData: (socket: Socket, text: string, connection: number) => void) {
-    this.#server = createServer((socket) => {
+    // Each write is a packet of its own.
+    this.#server = createServer({ noDelay: true }, (socket) => {
       const connection = this.received.push("") - 1;
       this.#sockets.add(socket);
       socket.once("close", () => this.#sockets.delete(socket));
