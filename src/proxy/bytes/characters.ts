@@ -6,6 +6,7 @@ export const cr = 0x0d;
 export const space = 0x20;
 export const asterisk = 0x2a;
 export const slash = 0x2f;
+export const semicolon = 0x3b;
 export const questionMark = 0x3f;
 export const colon = 0x3a;
 

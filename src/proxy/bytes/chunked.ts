@@ -1,13 +1,12 @@
 import type { Body } from "./body.ts";
-import { byteAt, cr, hexDigits, isValue, lf } from "./characters.ts";
+import { byteAt, cr, hexDigits, lf, semicolon } from "./characters.ts";
+import { ChunkExtension } from "./chunk-extension.ts";
 import { Fields, incomplete, kinds } from "./fields.ts";
 import { endsLine, Gathered } from "./gathered.ts";
 import { Malformed } from "./malformed.ts";
 
 /** Digits of a chunk's size: as many as a number can tell exactly, less one (RFC 9112, 7.1, demands a limit). */
 const mostDigits = 12;
-/** Bytes that a chunk's extensions may have: nobody uses them, but for keeping readers busy. */
-const mostExtension = 256;
 /** Bytes that the trailers may have. */
 const mostTrailers = 8192;
 
@@ -33,7 +32,7 @@ export class ChunkedBody implements Body {
   #state: State = "size";
   #size = 0;
   #digits = 0;
-  #extension = 0;
+  #extension: ChunkExtension | null = null;
   #trailers: Gathered | undefined;
 
   get isComplete(): boolean {
@@ -96,17 +95,19 @@ export class ChunkedBody implements Body {
       return;
     }
     if (this.#digits === 0) throw new Malformed("a chunk has no size");
-    this.#extension = 0;
     if (byte === cr) this.#state = "sizeLf";
-    else if (byte === 0x3b) this.#state = "extension";
+    else if (byte === semicolon) this.#beginExtension();
     else throw new Malformed("a chunk's size is not a number");
   }
 
+  #beginExtension(): void {
+    this.#extension = new ChunkExtension();
+    this.#state = "extension";
+  }
+
   #extensionByte(byte: number): void {
-    this.#extension += 1;
-    if (byte === cr) this.#state = "sizeLf";
-    else if (isValue[byte] !== 1 || this.#extension > mostExtension)
-      throw new Malformed("a chunk's extension");
+    if (byte === cr && this.#extension?.isWhole) this.#state = "sizeLf";
+    else this.#extension?.add(byte);
   }
 
   #expect(byte: number, expected: number, next: State): void {
