@@ -140,10 +140,13 @@ export class ChunkedBody implements Body {
   }
 }
 
+const framing: readonly number[] = [kinds.contentLength, kinds.transferEncoding];
+
 /** None that frames, routes or vouches for the message (RFC 9110, 6.5.1), and the empty line. */
 function passableTrailers(bytes: Buffer): Buffer {
   const parts: Buffer[] = [];
   for (let index = 0; index < fields.count; index += 1) {
+    if (framing.includes(fields.kind(index))) throw new Malformed("a trailer that would frame the message");
     if (fields.kind(index) !== kinds.other || isContent(bytes, index)) continue;
     parts.push(bytes.subarray(fields.start(index), fields.start(index + 1)));
   }
