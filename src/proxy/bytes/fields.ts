@@ -134,6 +134,18 @@ export class Fields {
     return this.valueEnd(index) - start === text.length && standsAt(bytes, start, text);
   }
 
+  /**
+   * Whether nothing stands around the value but spaces before it. Blanks are allowed there, and yet there are readers
+   * to whom `chunked` with a tab behind it is something else: what frames or routes a message is not passed on so.
+   */
+  isPlain(bytes: Buffer, index: number): boolean {
+    if (this.valueEnd(index) + 2 !== this.start(index + 1)) return false;
+    for (let at = this.start(index) + this.nameLength(index) + 1; at < this.valueStart(index); at += 1) {
+      if (byteAt(bytes, at) !== space) return false;
+    }
+    return true;
+  }
+
   /** Whether the field has a name of a list, in lower case. */
   isNamedIn(bytes: Buffer, index: number, list: readonly string[]): boolean {
     const start = this.start(index);

@@ -103,11 +103,11 @@ export class RequestHead {
       switch (fields.kind(index)) {
         case kinds.host:
           if (this.hostAt !== -1) throw malformed("more than one Host header");
-          this.hostAt = index;
+          this.hostAt = this.#plain(bytes, index);
           break;
         case kinds.contentLength:
           if (lengthAt !== -1) throw malformed("more than one Content-Length header");
-          lengthAt = index;
+          lengthAt = this.#plain(bytes, index);
           this.contentLength = lengthOf(fields.value(bytes, index));
           break;
         case kinds.transferEncoding:
@@ -136,7 +136,13 @@ export class RequestHead {
     if (!this.fields.valueIs(bytes, index, "chunked"))
       throw malformed("the only Transfer-Encoding is chunked");
     if (this.#line.isOld) throw malformed("HTTP/1.0 knows no Transfer-Encoding");
+    this.#plain(bytes, index);
     this.isChunked = true;
+  }
+
+  #plain(bytes: Buffer, index: number): number {
+    if (!this.fields.isPlain(bytes, index)) throw malformed("blanks around what frames or routes it");
+    return index;
   }
 
   #readHost(bytes: Buffer): void {

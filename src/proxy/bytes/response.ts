@@ -97,7 +97,8 @@ export class ResponseHead {
           this.contentLength = lengthOf(fields.value(bytes, index));
           break;
         case kinds.transferEncoding:
-          if (this.isChunked || !fields.valueIs(bytes, index, "chunked")) throw notHttp();
+          if (this.isChunked || !fields.valueIs(bytes, index, "chunked") || !fields.isPlain(bytes, index))
+            throw notHttp();
           this.isChunked = true;
           break;
         case kinds.connection:
