@@ -86,6 +86,7 @@ export class Plane {
     const upstreams = this.#routes.upstreams();
     this.#upstreams.keepOnly(upstreams);
     this.#pools.keepOnly(upstreams);
+    this.#leases.keepOnly(upstreams);
   }
 
   table(): AppRoute[] {

@@ -2,6 +2,7 @@ import { type Body, closeBody, noBody } from "./body.ts";
 import { composeBuffer, writeComposed } from "./buffers.ts";
 import { type Ending, writeResponse } from "./compose.ts";
 import { endsLine, Gathered } from "./gathered.ts";
+import type { RequestHead } from "./request.ts";
 import { mostAnswerHead, notHttp, ResponseHead } from "./response.ts";
 import type { Wire } from "./wire.ts";
 
@@ -11,18 +12,20 @@ const mostInformation = 16;
 /** Read into again for each answer; nothing in it is needed once its head has been passed on. */
 const head = new ResponseHead();
 
-export type AnswerOptions = {
-  client: Wire;
-  isForHead: boolean;
-  expectsContinue: boolean;
-  upgrade: string | null;
+/** Whose request it answers. */
+export type Asker = {
+  /** To the client. */
+  readonly wire: Wire;
+  readonly expectsContinue: boolean;
   /** Asked once, when the head is there: what the client is told of its connection. */
   onHead(head: ResponseHead, body: Body): Ending;
 };
 
 /** An instance's answer, on its way to the client: how far it has come, and where it ends. */
 export class Answer {
-  readonly #options: AnswerOptions;
+  readonly #asker: Asker;
+  readonly #isForHead: boolean;
+  readonly #mayBeTunnel: boolean;
   #body: Body = noBody;
   #gathered: Gathered | null = null;
   #informed = 0;
@@ -36,8 +39,10 @@ export class Answer {
   /** Behind it nothing has come, and the instance keeps the connection. */
   isConnectionKept = false;
 
-  constructor(options: AnswerOptions) {
-    this.#options = options;
+  constructor(asker: Asker, { method, upgrade }: RequestHead) {
+    this.#asker = asker;
+    this.#isForHead = method === "HEAD";
+    this.#mayBeTunnel = upgrade !== null;
   }
 
   get isComplete(): boolean {
@@ -93,16 +98,16 @@ export class Answer {
     if (this.#informed > mostInformation) throw notHttp();
     if (head.status === 100) {
       this.isContinued = true;
-      if (!this.#options.expectsContinue) return;
+      if (!this.#asker.expectsContinue) return;
     }
-    writeComposed(this.#options.client, writeResponse(head, bytes, composeBuffer(), "kept"));
+    writeComposed(this.#asker.wire, writeResponse(head, bytes, composeBuffer(), "kept"));
   }
 
   /** The head, and what has come of the body with it, in one write. */
   #pass(bytes: Buffer, end: number): void {
-    const body = head.body(this.#options.isForHead);
+    const body = head.body(this.#isForHead);
     const next = body.follow(bytes, head.end, end);
-    const ending = this.#options.onHead(head, body);
+    const ending = this.#asker.onHead(head, body);
     this.#body = body;
     this.status = head.status;
     this.isConnectionKept = head.isKept && !body.isEndless && next === end;
@@ -110,7 +115,7 @@ export class Answer {
   }
 
   #passTunnel(bytes: Buffer, end: number): void {
-    if (this.#options.upgrade === null) throw notHttp();
+    if (!this.#mayBeTunnel) throw notHttp();
     this.isTunnel = true;
     this.status = head.status;
     this.#write(bytes, end, "upgraded", null);
@@ -121,11 +126,11 @@ export class Answer {
     let at = writeResponse(head, bytes, into, ending);
     at += bytes.copy(into, at, head.end, end);
     if (tail) at += tail.copy(into, at);
-    writeComposed(this.#options.client, at);
+    writeComposed(this.#asker.wire, at);
   }
 
   #takeBody(upstream: Wire, bytes: Buffer, length: number): void {
-    const { client } = this.#options;
+    const { wire: client } = this.#asker;
     const next = this.#body.follow(bytes, 0, length);
     upstream.passOn(client, bytes, 0, this.#body.passTo);
     if (this.#body.tail) client.write(this.#body.tail);

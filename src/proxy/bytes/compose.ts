@@ -1,9 +1,9 @@
-import { randomUUID } from "node:crypto";
 import { safeRequestId } from "../headers.ts";
 import type { Fields } from "./fields.ts";
 import { kinds } from "./fields.ts";
 import type { Origin } from "./origin.ts";
 import type { RequestHead } from "./request.ts";
+import { nextRequestId } from "./request-id.ts";
 import type { ResponseHead } from "./response.ts";
 
 /**
@@ -24,7 +24,7 @@ export function requestFor(
   const { fields } = head;
   const idAt = requestIdAt(head, bytes);
   let ours = origin.isTrusted ? trustedFields(head, bytes, origin) : origin.fieldsFor(head.host);
-  ours = idAt === -1 ? `${ours}${randomUUID()}\r\n` : ours.slice(0, -"X-Request-Id: ".length);
+  ours = idAt === -1 ? `${ours}${nextRequestId()}\r\n` : ours.slice(0, -"X-Request-Id: ".length);
   if (head.upgrade !== null) ours += upgradeLine(head.upgrade);
   const composed = Buffer.allocUnsafe(head.end - head.start + ours.length + bodyEnd - bodyStart);
   let at = 0;
@@ -40,7 +40,7 @@ export function requestFor(
   composed[at + 1] = 0x0a;
   at += 2;
   if (bodyEnd > bodyStart) at += bytes.copy(composed, at, bodyStart, bodyEnd);
-  return composed.subarray(0, at);
+  return at === composed.length ? composed : composed.subarray(0, at);
 }
 
 function staysInRequest(head: RequestHead, bytes: Buffer, index: number, isTrusted: boolean): boolean {

@@ -1,3 +1,5 @@
+import type { Fields } from "./fields.ts";
+
 /** What `Connection` says (RFC 9110, 7.6.1), of all its lines together. */
 export class ConnectionField {
   isClose = false;
@@ -11,9 +13,9 @@ export class ConnectionField {
     this.named = none;
   }
 
-  add(value: string): void {
-    if (value === "keep-alive") return;
-    for (const option of value.split(",")) this.#addOption(option.trim().toLowerCase());
+  add(fields: Fields, bytes: Buffer, index: number): void {
+    if (fields.valueIs(bytes, index, "keep-alive")) return;
+    for (const option of fields.value(bytes, index).split(",")) this.#addOption(option.trim().toLowerCase());
   }
 
   #addOption(option: string): void {

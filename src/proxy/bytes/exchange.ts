@@ -1,34 +1,34 @@
 import type { Lease } from "../lease.ts";
 import type { Passage, Passages } from "../passage.ts";
 import { Refusal } from "../refusal.ts";
-import { Answer } from "./answer.ts";
+import { Answer, type Asker } from "./answer.ts";
 import type { Body } from "./body.ts";
 import type { Ending } from "./compose.ts";
 import type { ClientConnection } from "./connection.ts";
-import type { Pools } from "./pool.ts";
+import type { Pools, UpstreamConnection } from "./pool.ts";
 import type { RequestHead } from "./request.ts";
 import { notHttp, type ResponseHead } from "./response.ts";
 import type { Reader, Wire } from "./wire.ts";
 
-export type ExchangeOptions = { passages: Passages<Wire>; pools: Pools; answerMs: number };
+export type ExchangeOptions = { passages: Passages<UpstreamConnection>; pools: Pools; answerMs: number };
 
 /** `waiting` for an instance; `asked` it, which goes on until the answer is complete. */
 type Phase = "waiting" | "asked" | "done";
 
 /** One request and its answer, from the claim of an instance until the last byte. It reads what the instance says. */
-export class Exchange implements Reader {
+export class Exchange implements Reader, Asker {
   readonly host: string;
   readonly method: string;
   readonly #client: ClientConnection;
   readonly #options: ExchangeOptions;
   readonly #request: Buffer;
   readonly #isRepeatable: boolean;
-  readonly #expectsContinue: boolean;
+  readonly expectsContinue: boolean;
   readonly #upgrade: string | null;
   readonly #answer: Answer;
   #phase: Phase = "waiting";
   #lease: Lease | null = null;
-  #upstream: Wire | null = null;
+  #upstream: UpstreamConnection | null = null;
   #isReused = false;
   #hadToWait = false;
   #refusedWith = 0;
@@ -41,15 +41,9 @@ export class Exchange implements Reader {
     this.#options = options;
     this.#request = request;
     this.#isRepeatable = head.isRepeatable;
-    this.#expectsContinue = head.expectsContinue;
+    this.expectsContinue = head.expectsContinue;
     this.#upgrade = head.upgrade;
-    this.#answer = new Answer({
-      client: client.wire,
-      isForHead: head.method === "HEAD",
-      expectsContinue: head.expectsContinue,
-      upgrade: head.upgrade,
-      onHead: (answer, body) => this.#answered(answer, body),
-    });
+    this.#answer = new Answer(this, head);
   }
 
   /** Throws a `Refusal`. The instance is claimed before this returns, unless it has to be waited for. */
@@ -62,6 +56,10 @@ export class Exchange implements Reader {
         : passages.open(this.host, "stream", left());
     if (taken instanceof Promise) this.#await(taken);
     else this.#send(taken);
+  }
+
+  get wire(): Wire {
+    return this.#client.wire;
   }
 
   /** Nothing can be sent yet. */
@@ -85,17 +83,18 @@ export class Exchange implements Reader {
 
   /** Whether the client sends the body that it has announced is its own choice. */
   get isUncertain(): boolean {
-    return this.#expectsContinue && !this.#answer.isContinued;
+    return this.expectsContinue && !this.#answer.isContinued;
   }
 
   /** More of the request's body. */
   send(bytes: Buffer, from: number, body: Body): void {
     const { wire } = this.#client;
-    if (!this.#upstream?.isOpen) return; // What that means is told by its close.
-    wire.passOn(this.#upstream, bytes, from, body.passTo);
-    if (body.tail) this.#upstream.write(body.tail);
+    const upstream = this.#upstream?.wire;
+    if (!upstream?.isOpen) return; // What that means is told by its close.
+    wire.passOn(upstream, bytes, from, body.passTo);
+    if (body.tail) upstream.write(body.tail);
     wire.isStreaming = !body.isComplete;
-    if (!body.isComplete) wire.waitFor(this.#upstream);
+    if (!body.isComplete) wire.waitFor(upstream);
     // While the body still comes the app has nothing to answer yet.
     if (!this.hasAnswered) this.#client.limit(this.#options.answerMs);
   }
@@ -121,7 +120,7 @@ export class Exchange implements Reader {
     const upstream = this.#upstream;
     if (!upstream) return;
     try {
-      this.#answer.take(upstream, bytes, length);
+      this.#answer.take(upstream.wire, bytes, length);
     } catch (error) {
       if (this.hasAnswered) this.#cut();
       else this.refuse(error instanceof Refusal ? error : notHttp());
@@ -129,7 +128,7 @@ export class Exchange implements Reader {
     }
     if (this.#answer.isTunnel) this.#becomeTunnel(upstream);
     else if (this.#answer.isComplete) this.#finish();
-    else if (this.hasAnswered) this.#waitForMore(upstream);
+    else if (this.hasAnswered) this.#waitForMore(upstream.wire);
   }
 
   onEnd(): void {
@@ -143,7 +142,7 @@ export class Exchange implements Reader {
     else this.#broke();
   }
 
-  #await(taken: Promise<Passage<Wire>>): void {
+  #await(taken: Promise<Passage<UpstreamConnection>>): void {
     this.#phase = "waiting";
     this.#hadToWait = true;
     taken.then(
@@ -158,7 +157,7 @@ export class Exchange implements Reader {
     );
   }
 
-  #send({ lease, connected }: Passage<Wire>): void {
+  #send({ lease, connected }: Passage<UpstreamConnection>): void {
     this.#lease = lease;
     this.#isReused = connected === undefined;
     const upstream = connected ?? this.#options.pools.takeIdle(lease.upstream);
@@ -168,15 +167,15 @@ export class Exchange implements Reader {
       return;
     }
     this.#upstream = upstream;
-    upstream.reader = this;
-    upstream.write(this.#request);
+    upstream.lend(this);
+    upstream.wire.write(this.#request);
     this.#client.limit(this.#options.answerMs);
-    if (!upstream.isOpen) this.#broke();
+    if (!upstream.wire.isOpen) this.#broke();
     else if (this.#hadToWait) this.#client.goOn();
   }
 
   /** Decides what becomes of the client's connection. */
-  #answered(answer: ResponseHead, body: Body): Ending {
+  onHead(answer: ResponseHead, body: Body): Ending {
     if (body.isEndless || (this.#client.isUnfinished && this.isUncertain)) this.#client.isKept = false;
     if (answer.isEventStream) this.#lease?.becomeStream();
     return this.#client.isKept ? "kept" : "closed";
@@ -189,9 +188,9 @@ export class Exchange implements Reader {
   }
 
   /** From here on the connections belong together; the lease lasts until the client's closes. */
-  #becomeTunnel(upstream: Wire): void {
+  #becomeTunnel(upstream: UpstreamConnection): void {
     this.#upstream = null;
-    this.#client.becomeTunnel(upstream, this.#upgrade?.toLowerCase() === "websocket");
+    this.#client.becomeTunnel(upstream.giveAway(), this.#upgrade?.toLowerCase() === "websocket");
   }
 
   #finish(): void {
@@ -220,21 +219,14 @@ export class Exchange implements Reader {
   }
 
   #letGo(isKept: boolean): void {
-    const [upstream, lease] = [this.#upstream, this.#lease];
+    const upstream = this.#upstream;
     this.#upstream = null;
-    if (upstream && lease) {
-      upstream.isStreaming = false;
-      upstream.reader = nobody;
-      if (isKept && upstream.isOpen) this.#options.pools.keep(lease.upstream, upstream);
-      else upstream.destroy();
-    }
-    lease?.release();
+    upstream?.giveBack(isKept);
+    this.#lease?.release();
   }
 }
 
-const nobody: Reader = { onBytes() {}, onEnd() {}, onClose() {} };
-
-function drop({ lease, connected }: Passage<Wire>): void {
+function drop({ lease, connected }: Passage<UpstreamConnection>): void {
   lease.release();
   connected?.destroy();
 }

@@ -59,6 +59,8 @@ function kindOf(bytes: Buffer, start: number, end: number): number {
 /** More fields than anybody needs are a way to keep a reader busy. */
 export const mostFields = 200;
 
+const mostDigits = 15;
+
 /** What `Fields.read` returns instead of a place. */
 export const incomplete = -1;
 export const malformedFields = -2;
@@ -126,6 +128,20 @@ export class Fields {
 
   value(bytes: Buffer, index: number): string {
     return bytes.toString("latin1", this.valueStart(index), this.valueEnd(index));
+  }
+
+  /** The value as a decimal number that can be told exactly; -1 when it is none. */
+  number(bytes: Buffer, index: number): number {
+    const start = this.valueStart(index);
+    const end = this.valueEnd(index);
+    if (start === end || end - start > mostDigits) return -1;
+    let number = 0;
+    for (let at = start; at < end; at += 1) {
+      const digit = byteAt(bytes, at) - 0x30;
+      if (digit < 0 || digit > 9) return -1;
+      number = number * 10 + digit;
+    }
+    return number;
   }
 
   /** Whether the value is `text`, which is in lower case, in whatever case. */

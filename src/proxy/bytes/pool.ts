@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import type { Upstream } from "../../protocol/worker.ts";
 import type { Connections } from "../passage.ts";
-import type { Deadlines, Timed } from "./deadlines.ts";
+import { type Deadlines, never, type Timed } from "./deadlines.ts";
 import { type Reader, Wire } from "./wire.ts";
 
 /** Node apps close a connection that was idle for 5 s: below it, so that no request meets the close half-way. */
@@ -9,8 +9,8 @@ const idleMs = 4000;
 /** Connections to one instance that are kept while nobody uses them. */
 const mostIdle = 256;
 
-/** The kept connections to every instance. */
-export class Pools implements Connections<Wire> {
+/** The byte path's connections to every instance. */
+export class Pools implements Connections<UpstreamConnection> {
   readonly #pools = new Map<string, Pool>();
   readonly #deadlines: Deadlines;
 
@@ -19,31 +19,24 @@ export class Pools implements Connections<Wire> {
   }
 
   hasIdle(upstream: Upstream): boolean {
-    return this.#to(upstream).hasIdle;
+    return this.#to(upstream).idle.length > 0;
   }
 
   /** The latest used of those that are idle. */
-  takeIdle(upstream: Upstream): Wire | null {
+  takeIdle(upstream: Upstream): UpstreamConnection | null {
     return this.#to(upstream).take();
   }
 
   /** Rejects with the system error, or with the signal's reason. */
-  async connect({ host, port }: Upstream, signal: AbortSignal): Promise<Wire> {
-    const wire = Wire.connecting({ host, port }, waiting);
+  async connect(upstream: Upstream, signal: AbortSignal): Promise<UpstreamConnection> {
+    const connection = new UpstreamConnection(this.#to(upstream), this.#deadlines);
     try {
-      await once(wire.socket, "connect", { signal });
-      return wire;
+      await once(connection.wire.socket, "connect", { signal });
+      return connection;
     } catch (error) {
-      wire.destroy();
+      connection.destroy();
       throw error;
     }
-  }
-
-  /** For the next request, unless the instance has left the routes by now. */
-  keep(upstream: Upstream, wire: Wire): void {
-    const pool = this.#pools.get(upstream.instance);
-    if (pool?.leadsTo(upstream)) pool.keep(wire);
-    else wire.destroy();
   }
 
   /** Instances that can no longer be claimed keep no idle connections: now, nor when what is under way has ended. */
@@ -60,87 +53,105 @@ export class Pools implements Connections<Wire> {
     const known = this.#pools.get(upstream.instance);
     if (known?.leadsTo(upstream)) return known;
     known?.close();
-    const pool = new Pool(upstream, this.#deadlines);
+    const pool = new Pool(upstream);
     this.#pools.set(upstream.instance, pool);
     return pool;
   }
 }
 
+/** The connections to one instance that wait for a request; the latest used is the last. */
 class Pool {
-  readonly #upstream: Upstream;
-  readonly #deadlines: Deadlines;
-  readonly #idle: Idle[] = [];
+  readonly host: string;
+  readonly port: number;
+  readonly idle: UpstreamConnection[] = [];
+  #isClosed = false;
 
-  constructor(upstream: Upstream, deadlines: Deadlines) {
-    this.#upstream = upstream;
-    this.#deadlines = deadlines;
+  constructor({ host, port }: Upstream) {
+    this.host = host;
+    this.port = port;
   }
 
   leadsTo({ host, port }: Upstream): boolean {
-    return this.#upstream.host === host && this.#upstream.port === port;
+    return this.host === host && this.port === port;
   }
 
-  get hasIdle(): boolean {
-    return this.#idle.length > 0;
+  take(): UpstreamConnection | null {
+    return this.idle.pop() ?? null;
   }
 
-  take(): Wire | null {
-    const idle = this.#idle.pop();
-    if (!idle) return null;
-    this.#deadlines.delete(idle);
-    return idle.wire;
+  keep(connection: UpstreamConnection): boolean {
+    if (this.#isClosed || this.idle.length >= mostIdle) return false;
+    this.idle.push(connection);
+    return true;
   }
 
-  keep(wire: Wire): void {
-    if (this.#idle.length >= mostIdle) {
-      wire.destroy();
-      return;
-    }
-    const idle = new Idle(wire, this.#deadlines.in(idleMs), () => this.#drop(idle));
-    this.#idle.push(idle);
-    this.#deadlines.add(idle);
+  drop(connection: UpstreamConnection): void {
+    const at = this.idle.indexOf(connection);
+    if (at !== -1) this.idle.splice(at, 1);
   }
 
   close(): void {
-    for (const { wire } of [...this.#idle]) wire.destroy();
-  }
-
-  #drop(idle: Idle): void {
-    const at = this.#idle.indexOf(idle);
-    if (at !== -1) this.#idle.splice(at, 1);
-    this.#deadlines.delete(idle);
+    this.#isClosed = true;
+    for (const connection of [...this.idle]) connection.destroy();
   }
 }
 
-/** A connection that waits for its next request. Whatever comes on it now is no answer to one: it is closed. */
-class Idle implements Reader, Timed {
+/** One connection to an instance: lent to an exchange, or idle. Whatever comes while it is idle answers nobody. */
+export class UpstreamConnection implements Reader, Timed {
   readonly wire: Wire;
-  readonly #onClose: () => void;
-  dueAt: number;
+  dueAt = never;
+  readonly #pool: Pool;
+  readonly #deadlines: Deadlines;
+  #borrower: Reader | null = null;
 
-  constructor(wire: Wire, dueAt: number, onClose: () => void) {
-    this.wire = wire;
-    this.dueAt = dueAt;
-    this.#onClose = onClose;
-    wire.reader = this;
+  constructor(pool: Pool, deadlines: Deadlines) {
+    this.#pool = pool;
+    this.#deadlines = deadlines;
+    this.wire = Wire.connecting({ host: pool.host, port: pool.port }, this);
+    deadlines.add(this);
   }
 
-  onDue(): void {
+  /** From here on `borrower` is told what comes. */
+  lend(borrower: Reader): void {
+    this.dueAt = never;
+    this.#borrower = borrower;
+  }
+
+  /** Nobody is told any more. It is kept for the next request, if the instance still has one to expect. */
+  giveBack(mayBeKept: boolean): void {
+    this.#borrower = null;
+    this.wire.isStreaming = false;
+    if (!mayBeKept || !this.wire.isOpen || !this.#pool.keep(this)) this.destroy();
+    else this.dueAt = this.#deadlines.in(idleMs);
+  }
+
+  /** It is read by somebody else until it closes. */
+  giveAway(): Wire {
+    this.#deadlines.delete(this);
+    return this.wire;
+  }
+
+  destroy(): void {
     this.wire.destroy();
   }
 
-  onBytes(): void {
-    this.wire.destroy();
+  onBytes(bytes: Buffer, length: number): void {
+    if (this.#borrower) this.#borrower.onBytes(bytes, length);
+    else this.destroy();
   }
 
   onEnd(): void {
-    this.wire.destroy();
+    if (this.#borrower) this.#borrower.onEnd();
+    else this.destroy();
   }
 
   onClose(): void {
-    this.#onClose();
+    this.#deadlines.delete(this);
+    this.#pool.drop(this);
+    this.#borrower?.onClose();
+  }
+
+  onDue(): void {
+    this.destroy();
   }
 }
-
-/** Whoever connects has said nothing yet: nothing that comes is meant for anybody. */
-const waiting: Reader = { onBytes() {}, onEnd() {}, onClose() {} };

@@ -12,8 +12,6 @@ export const headTooLarge = () => new Refusal(431, "The head of the request is t
 
 const safeMethods = new Set(["GET", "HEAD", "OPTIONS"]);
 const hostForm = /^(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{0,5})?$/;
-/** Digits of a length: as many as a number can tell exactly. */
-const lengthForm = /^\d{1,15}$/;
 
 /**
  * A request's head, as places in the bytes that it was read from and what it says. One is used again for every
@@ -108,13 +106,14 @@ export class RequestHead {
         case kinds.contentLength:
           if (lengthAt !== -1) throw malformed("more than one Content-Length header");
           lengthAt = this.#plain(bytes, index);
-          this.contentLength = lengthOf(fields.value(bytes, index));
+          this.contentLength = fields.number(bytes, index);
+          if (this.contentLength === -1) throw malformed("the Content-Length is not a number");
           break;
         case kinds.transferEncoding:
           this.#readTransferEncoding(bytes, index);
           break;
         case kinds.connection:
-          this.#connection.add(fields.value(bytes, index));
+          this.#connection.add(fields, bytes, index);
           break;
         case kinds.upgrade:
           if (upgradeAt !== -1) this.isUncommon = true;
@@ -175,11 +174,6 @@ function skipEmptyLines(bytes: Buffer, from: number, end: number): number {
     at += 2;
   }
   return at;
-}
-
-function lengthOf(value: string): number {
-  if (!lengthForm.test(value)) throw malformed("the Content-Length is not a number");
-  return Number(value);
 }
 
 /** Always false, for a head that is not whole; throws when it is too large to become one. */

@@ -8,7 +8,6 @@ import { Fields, incomplete, kinds } from "./fields.ts";
 export const mostAnswerHead = 32_768;
 
 const version = "HTTP/1.";
-const lengthForm = /^\d{1,15}$/;
 const eventStream = "text/event-stream";
 
 /** An answer's head, as places in the bytes that it was read from and what it says. One is used again for every answer. */
@@ -94,7 +93,8 @@ export class ResponseHead {
       switch (fields.kind(index)) {
         case kinds.contentLength:
           if (this.contentLength !== -1) throw notHttp();
-          this.contentLength = lengthOf(fields.value(bytes, index));
+          this.contentLength = fields.number(bytes, index);
+          if (this.contentLength === -1) throw notHttp();
           break;
         case kinds.transferEncoding:
           if (this.isChunked || !fields.valueIs(bytes, index, "chunked") || !fields.isPlain(bytes, index))
@@ -102,7 +102,7 @@ export class ResponseHead {
           this.isChunked = true;
           break;
         case kinds.connection:
-          this.#connection.add(fields.value(bytes, index));
+          this.#connection.add(fields, bytes, index);
           break;
         case kinds.contentType:
           this.isEventStream = standsAt(bytes, fields.valueStart(index), eventStream);
@@ -127,11 +127,6 @@ function statusAt(bytes: Buffer, at: number): number {
   }
   if (status < 100) throw notHttp();
   return status;
-}
-
-function lengthOf(value: string): number {
-  if (!lengthForm.test(value)) throw notHttp();
-  return Number(value);
 }
 
 /** Always false, for a head that is not whole; throws when it is too large to become one. */
