@@ -33,7 +33,29 @@ async function writeInPieces(into: { write(piece: Buffer): boolean } & NodeJS.Ev
   }
 }
 
+/** More than all of the kernel's buffers on the way hold. */
+const morsels = 4;
+
+/** In pieces so small, and so far apart, that each is read into the buffer that all connections share. */
+async function writeInMorsels(response: ServerResponse): Promise<void> {
+  for (let at = 0; at < morsels * length; at += 20_000) {
+    const start = at % length;
+    if (!response.write(data.subarray(start, Math.min(length, start + 20_000))))
+      await once(response, "drain");
+    await new Promise(setImmediate);
+  }
+}
+
 async function app(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  if (request.url === "/small") {
+    request.resume().once("end", () => response.end("small"));
+    return;
+  }
+  if (request.url === "/morsels") {
+    await writeInMorsels(response);
+    response.end();
+    return;
+  }
   const isCounted = request.headers["x-form"] === "counted";
   if (request.method === "POST") {
     const sum = await readSlowly(request);
@@ -91,6 +113,27 @@ describe("a body of 10 MB", () => {
 
   it.each(forms)("comes whole to an app that reads slowly: %s", async (form) => {
     expect(await upload(form)).toBe(whole);
+  });
+
+  it("comes whole in small pieces to a client that waits, while others are served", async () => {
+    const outgoing = httpRequest({
+      host: "127.0.0.1",
+      port: plane.port,
+      headers: { host: "a.test" },
+      path: "/morsels",
+      agent: false,
+    }).end();
+    const [incoming] = (await once(outgoing, "response")) as [IncomingMessage];
+    const filling = "y".repeat(30_000);
+    const small = `POST /small HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\nContent-Length: 30000\r\n\r\n${filling}`;
+    // Meanwhile the kernel's buffers fill up, and what else has been read for the client has to wait in the worker.
+    for (let count = 0; count < 400; count += 1)
+      expect(await converse(plane.port, [small])).toMatch(/small$/);
+    const sent = createHash("sha1");
+    for (let at = 0; at < morsels * length; at += 20_000) {
+      sent.update(data.subarray(at % length, Math.min(length, (at % length) + 20_000)));
+    }
+    expect(await readSlowly(incoming)).toBe(sent.digest("hex"));
   });
 
   it("comes whole while others come and go, in both directions", async () => {

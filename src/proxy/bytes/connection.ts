@@ -216,8 +216,8 @@ export class ClientConnection implements Reader, Taker, Timed {
     if (this.#isClosing) return;
     this.#isClosing = true;
     this.#inbox.close();
-    this.wire.end();
-    this.limit(clientTimes.lingerMs);
+    this.limit(clientTimes.idleMs); // For the rest of the answer, when the client is slow.
+    this.wire.end(() => this.limit(clientTimes.lingerMs));
     this.wire.resume();
   }
 

@@ -9,19 +9,22 @@ const tickMs = 200;
 /**
  * Time limits of connections. To set one is to store a number: what thousands of connections do at each request, where
  * one of Node's timers would have to be moved. Who is due is found by looking at all of them now and then.
+ *
+ * Time is counted in ticks that have been seen: a worker that did not get to run for a while has not seen what its
+ * clients did in it, and does not hold it against them.
  */
 export class Deadlines {
   readonly #timed = new Set<Timed>();
-  #now = performance.now();
+  #ticks = 0;
   #timer: NodeJS.Timeout | undefined;
 
   in(ms: number): number {
-    return this.#now + ms + tickMs;
+    return this.#ticks + 1 + Math.ceil(ms / tickMs);
   }
 
   add(timed: Timed): void {
-    if (this.#timed.size === 0) this.#start();
     this.#timed.add(timed);
+    this.#timer ??= setInterval(() => this.#tick(), tickMs);
   }
 
   delete(timed: Timed): void {
@@ -31,15 +34,10 @@ export class Deadlines {
     this.#timer = undefined;
   }
 
-  #start(): void {
-    this.#now = performance.now();
-    this.#timer ??= setInterval(() => this.#tick(), tickMs);
-  }
-
   #tick(): void {
-    this.#now = performance.now();
+    this.#ticks += 1;
     for (const timed of this.#timed) {
-      if (timed.dueAt > this.#now) continue;
+      if (timed.dueAt > this.#ticks) continue;
       timed.dueAt = never;
       timed.onDue();
     }

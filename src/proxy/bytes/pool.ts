@@ -92,7 +92,7 @@ class Pool {
 
   close(): void {
     this.#isClosed = true;
-    for (const connection of [...this.idle]) connection.destroy();
+    for (const connection of [...this.idle]) connection.destroy(); // Each takes itself out.
   }
 }
 
@@ -132,6 +132,7 @@ export class UpstreamConnection implements Reader, Timed {
   }
 
   destroy(): void {
+    this.#pool.drop(this); // At once: until it has closed, somebody may look for an idle one.
     this.wire.destroy();
   }
 

@@ -95,9 +95,9 @@ export class Wire {
     this.socket.resume();
   }
 
-  /** What was written still leaves. */
-  end(): void {
-    this.socket.end();
+  /** What was written still leaves; then, `done` is called. */
+  end(done: () => void = ignore): void {
+    this.socket.end(done);
   }
 
   destroy(): void {
