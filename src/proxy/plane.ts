@@ -10,7 +10,7 @@ import type {
 } from "../protocol/worker.ts";
 import type { Served } from "./bytes/connection.ts";
 import { Deadlines } from "./bytes/deadlines.ts";
-import { ByteFront } from "./bytes/front.ts";
+import { ByteFront, type Listener } from "./bytes/front.ts";
 import { Pools } from "./bytes/pool.ts";
 import { type Drain, drain } from "./drain.ts";
 import { Front } from "./front.ts";
@@ -77,8 +77,8 @@ export class Plane {
     });
   }
 
-  accept(socket: Socket): void {
-    this.#bytes.accept(socket);
+  accept(socket: Socket, listener: Listener = {}): void {
+    this.#bytes.accept(socket, listener);
   }
 
   apply(change: RoutesChange): void {

@@ -5,6 +5,7 @@ import { requestFor } from "./compose.ts";
 import { type Deadlines, never, type Timed } from "./deadlines.ts";
 import { Exchange, type ExchangeOptions } from "./exchange.ts";
 import { Inbox, type Taker } from "./inbox.ts";
+import type { Introduced } from "./introduction.ts";
 import { Origin } from "./origin.ts";
 import type { RequestHead } from "./request.ts";
 import { splice } from "./splice.ts";
@@ -32,6 +33,7 @@ export class ClientConnection implements Reader, Taker, Timed {
   isKept = true;
   readonly #options: ConnectionOptions;
   readonly #inbox = new Inbox(this);
+  readonly #introduced: Introduced;
   #origin: Origin | null = null;
   #exchange: Exchange | null = null;
   #isHead = false;
@@ -42,8 +44,10 @@ export class ClientConnection implements Reader, Taker, Timed {
   #isFlushing = false;
   #left: AbortController | null = null;
 
-  constructor(open: (reader: Reader) => Wire, options: ConnectionOptions) {
+  /** `introduced`: what a balancer has said of the client. */
+  constructor(open: (reader: Reader) => Wire, options: ConnectionOptions, introduced: Introduced = null) {
     this.#options = options;
+    this.#introduced = introduced;
     this.dueAt = options.deadlines.in(clientTimes.idleMs);
     this.wire = open(this);
     options.deadlines.add(this);
@@ -85,6 +89,11 @@ export class ClientConnection implements Reader, Taker, Timed {
     if (!this.#exchange && !this.#isClosing) this.limit(clientTimes.leavingMs);
   }
 
+  get origin(): Origin {
+    this.#origin ??= new Origin(this.wire.socket, this.#options.isTrusted, this.#introduced);
+    return this.#origin;
+  }
+
   /** Aborted when the client has gone. */
   left(): AbortSignal {
     this.#left ??= new AbortController();
@@ -103,8 +112,7 @@ export class ClientConnection implements Reader, Taker, Timed {
 
   onRequest(head: RequestHead, bytes: Buffer, body: Body): void {
     this.#options.onRequest();
-    this.#origin ??= new Origin(this.wire.socket, this.#options.isTrusted);
-    const composed = requestFor(head, bytes, head.end, body.passTo, this.#origin);
+    const composed = requestFor(head, bytes, head.end, body.passTo, this.origin);
     const request = body.tail ? Buffer.concat([composed, body.tail]) : composed;
     // Whoever asks for a tunnel has no other use for the connection.
     this.isKept = head.isKept && head.upgrade === null && !this.#isLeaving;

@@ -1,7 +1,9 @@
 import type { Socket } from "node:net";
 import { ClientConnection, type ConnectionOptions } from "./connection.ts";
 import { HandedConnection } from "./handed.ts";
-import { Wire } from "./wire.ts";
+import { Introducer } from "./introducer.ts";
+import type { Introduced } from "./introduction.ts";
+import { type Reader, Wire } from "./wire.ts";
 
 export type ByteFrontOptions = Omit<ConnectionOptions, "onRequest" | "onClose" | "onUncommon"> & {
   /** What `canReadStatically` has found. */
@@ -9,6 +11,12 @@ export type ByteFrontOptions = Omit<ConnectionOptions, "onRequest" | "onClose" |
   onClose(): void;
   /** Takes a client whose request is of another kind; from here on it is the other's. */
   onUncommon(client: HandedConnection): void;
+};
+
+/** Of the socket that a client was accepted on. */
+export type Listener = {
+  /** Its clients come through a balancer that says so in the PROXY protocol. */
+  isIntroduced?: boolean;
 };
 
 /** The byte path's clients. */
@@ -32,7 +40,7 @@ export class ByteFront {
       },
       onUncommon: (client, unread) => {
         this.#clients.delete(client);
-        options.onUncommon(new HandedConnection(client.wire, unread));
+        options.onUncommon(new HandedConnection(client.wire, unread, client.origin));
       },
     };
   }
@@ -42,14 +50,28 @@ export class ByteFront {
   }
 
   /** Takes a socket that is paused, and of which nothing has been read. */
-  accept(socket: Socket): void {
-    const { isStatic } = this.#options;
-    const client = new ClientConnection(
-      (reader) => Wire.accepted(socket, reader, isStatic),
-      this.#connectionOptions,
-    );
+  accept(socket: Socket, { isIntroduced = false }: Listener = {}): void {
+    const open = (reader: Reader) => Wire.accepted(socket, reader, this.#options.isStatic);
+    if (isIntroduced) this.#acceptIntroduced(open);
+    else this.#begin(open, null);
+  }
+
+  #acceptIntroduced(open: (reader: Reader) => Wire): void {
+    const introducer: Introducer = new Introducer(open, this.#options.deadlines, (introduced, rest) => {
+      const { wire } = introducer;
+      const client = this.#begin((reader) => {
+        wire.reader = reader;
+        return wire;
+      }, introduced);
+      if (rest.length > 0) client.onBytes(rest, rest.length);
+    });
+  }
+
+  #begin(open: (reader: Reader) => Wire, introduced: Introduced): ClientConnection {
+    const client = new ClientConnection(open, this.#connectionOptions, introduced);
     this.#clients.add(client);
     if (this.#leaving) client.leave();
+    return client;
   }
 
   leave(): void {

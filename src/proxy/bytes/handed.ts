@@ -1,4 +1,5 @@
 import { Duplex } from "node:stream";
+import type { Origin } from "./origin.ts";
 import type { Reader, Wire } from "./wire.ts";
 
 /**
@@ -6,22 +7,18 @@ import type { Reader, Wire } from "./wire.ts";
  * it already. Its wire cannot become a socket of Node's own again: Node never takes a static buffer back.
  */
 export class HandedConnection extends Duplex implements Reader {
+  readonly remoteAddress: string;
+  readonly localPort: number | undefined;
   readonly #wire: Wire;
 
-  constructor(wire: Wire, unread: Buffer) {
+  constructor(wire: Wire, unread: Buffer, { address, port }: Origin) {
     super({ allowHalfOpen: true });
     this.#wire = wire;
+    this.remoteAddress = address;
+    this.localPort = port;
     wire.reader = this;
     wire.socket.on("timeout", () => this.emit("timeout"));
     this.push(Buffer.from(unread));
-  }
-
-  get remoteAddress(): string | undefined {
-    return this.#wire.socket.remoteAddress;
-  }
-
-  get localPort(): number | undefined {
-    return this.#wire.socket.localPort;
   }
 
   setTimeout(ms: number, onTimeout?: () => void): this {

@@ -1,18 +1,20 @@
 import type { Socket } from "node:net";
 import { plainAddress } from "../headers.ts";
+import type { Introduced } from "./introduction.ts";
 
 /** Where a connection's requests come from, and how an instance is told. */
 export class Origin {
   readonly address: string;
   readonly isTrusted: boolean;
-  readonly #port: string;
+  /** Which the client has connected to. */
+  readonly port: number | undefined;
   #host = "";
   #fields = "";
 
-  constructor(socket: Socket, isTrusted: (address: string) => boolean) {
-    this.address = plainAddress(socket.remoteAddress);
+  constructor(socket: Socket, isTrusted: (address: string) => boolean, introduced: Introduced = null) {
+    this.address = introduced?.address ?? plainAddress(socket.remoteAddress);
     this.isTrusted = isTrusted(this.address);
-    this.#port = String(socket.localPort ?? "");
+    this.port = introduced?.port ?? socket.localPort;
   }
 
   /** What an instance gets to know, when nobody before Maestro has a say in it. The lines are made once for a host. */
@@ -40,6 +42,6 @@ export class Origin {
   }
 
   forwardedPort(): string {
-    return `X-Forwarded-Port: ${this.#port}\r\n`;
+    return `X-Forwarded-Port: ${this.port ?? ""}\r\n`;
   }
 }
