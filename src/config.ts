@@ -7,7 +7,12 @@ import { IsolationLevel } from "./app/isolation.ts";
 import { isSystemError, MaestroError } from "./errors.ts";
 
 /** Where something listens. `host` absent: all addresses. Port 0: a free one. */
-export const ListenAddress = z.object({ host: z.string().optional(), port: z.int().min(0).max(65535) });
+export const ListenAddress = z.object({
+  host: z.string().optional(),
+  port: z.int().min(0).max(65535),
+  /** Only those connect who introduce their clients in the PROXY protocol. */
+  proxyProtocol: z.literal(true).optional(),
+});
 export type ListenAddress = z.infer<typeof ListenAddress>;
 
 /** "host:port", ":port", "port" or "[v6]:port". Null when it is none of these. */
@@ -23,6 +28,17 @@ const address = z.string().transform((text, context) => {
   const parsed = parseAddress(text);
   if (parsed !== null) return parsed;
   context.addIssue({ code: "custom", message: `"${text}" is not an address; write host:port or :port` });
+  return z.NEVER;
+});
+
+const proxyMark = /;proxy-protocol$/;
+
+/** An address of the proxy: one that a balancer connects to is marked. */
+const httpAddress = z.string().transform((text, context): ListenAddress => {
+  const parsed = parseAddress(text.replace(proxyMark, ""));
+  if (parsed !== null) return proxyMark.test(text) ? { ...parsed, proxyProtocol: true } : parsed;
+  const message = `"${text}" is not an address; write host:port or :port, and ;proxy-protocol behind it if need be`;
+  context.addIssue({ code: "custom", message });
   return z.NEVER;
 });
 
@@ -42,7 +58,7 @@ const seconds = z.preprocess(number, z.int().min(0).max(3600));
 /** The settings of `serve`: each a flag, a `MAESTRO_…` variable, or a key of <home>/maestro.json. Times in s. */
 const Settings = z.strictObject({
   home: z.string().min(1),
-  http: z.preprocess(list, z.array(address).min(1)).default([{ port: 8000 }]),
+  http: z.preprocess(list, z.array(httpAddress).min(1)).default([{ port: 8000 }]),
   domain: domain.default("localhost"),
   rpc: address.default({ host: "127.0.0.1", port: 7272 }),
   rpcToken: z.string().min(16, "a token has at least 16 characters").optional(),

@@ -58,12 +58,12 @@ describe("settings", () => {
 
   test("are parsed from text as the environment has it", () => {
     const env = {
-      MAESTRO_HTTP: ":80,127.0.0.1:8080",
+      MAESTRO_HTTP: ":80,127.0.0.1:8080;proxy-protocol",
       MAESTRO_ACCESS_LOG: "1",
       MAESTRO_DOMAIN: "Apps.Example.",
     };
     expect(loadConfig({ home }, env)).toMatchObject({
-      http: [{ port: 80 }, { host: "127.0.0.1", port: 8080 }],
+      http: [{ port: 80 }, { host: "127.0.0.1", port: 8080, proxyProtocol: true }],
       accessLog: true,
       domain: "apps.example",
     });

@@ -1,18 +1,38 @@
 /**
- * A load of its own process: `http-load.ts PORT PATH CONNECTIONS SECONDS`. Each connection is kept and carries one
- * request after another, as bytes. Prints `{ requests, failures, latenciesUs }` as JSON; the latencies are p50, p99.
+ * A load of its own process: `http-load.ts JSON`, with the fields of `Load`. Requests as bytes, one after another on
+ * each connection. Prints `{ requests, failures, bytes, latenciesUs }` as JSON; the latencies are p50, p99.
  */
 import { connect, type Socket } from "node:net";
 import { quantile } from "./table.ts";
 
-const [port = 0, path = "/", connections = 64, seconds = 3] = process.argv
-  .slice(2)
-  .map((text) => (text.startsWith("/") ? text : Number(text))) as [number, string, number, number];
+export type Load = {
+  port: number;
+  path: string;
+  connections: number;
+  seconds: number;
+  /** Bytes of the body of each request; 0 for a GET. */
+  sends?: number;
+  /** A connection for each request. */
+  closes?: boolean;
+};
+
+export type LoadResult = {
+  requests: number;
+  failures: number;
+  bytes: number;
+  latenciesUs: [p50: number, p99: number];
+};
+
+const load = JSON.parse(process.argv[2] ?? "") as Load;
+const { port, path, connections, seconds, sends = 0, closes = false } = load;
 const request = Buffer.from(
-  `GET ${path} HTTP/1.1\r\nHost: bench.test\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n`,
+  `${sends > 0 ? "POST" : "GET"} ${path} HTTP/1.1\r\nHost: bench.test\r\nUser-Agent: bench\r\nAccept: */*\r\n` +
+    `${sends > 0 ? `Content-Length: ${sends}\r\n` : ""}${closes ? "Connection: close\r\n" : ""}\r\n` +
+    "x".repeat(sends),
 );
 const latenciesUs: number[] = [];
 let failures = 0;
+let bytes = 0;
 let ending = false;
 
 setTimeout(() => {
@@ -21,9 +41,15 @@ setTimeout(() => {
 
 await Promise.all(Array.from({ length: connections }, run));
 const [p50, p99] = [quantile(latenciesUs, 0.5), quantile(latenciesUs, 0.99)];
-console.log(JSON.stringify({ requests: latenciesUs.length, failures, latenciesUs: [p50, p99] }));
+const result: LoadResult = { requests: latenciesUs.length, failures, bytes, latenciesUs: [p50, p99] };
+console.log(JSON.stringify(result));
 
 async function run(): Promise<void> {
+  do await onConnection();
+  while (closes && !ending);
+}
+
+async function onConnection(): Promise<void> {
   const socket = connect({ port, host: "127.0.0.1", noDelay: true });
   const ended = new Promise<void>((resolve) => socket.once("close", () => resolve()));
   socket.on("error", () => {
@@ -37,10 +63,11 @@ function exchange(socket: Socket): void {
   let missing = 0;
   let began = performance.now();
   socket.on("data", (chunk: Buffer) => {
+    bytes += chunk.length;
     missing = missing === 0 ? lengthOf(chunk) - chunk.length : missing - chunk.length;
     if (missing > 0) return;
     latenciesUs.push((performance.now() - began) * 1000);
-    if (ending) return void socket.end();
+    if (ending || closes) return void socket.end();
     began = performance.now();
     socket.write(request);
   });

@@ -1,31 +1,27 @@
 import { type ChildProcess, fork, spawn } from "node:child_process";
 import { once } from "node:events";
-import { access, mkdir, writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import getPort from "get-port";
 import { connectChannel } from "../../src/lib/channel.ts";
-import { exchanges } from "../../src/protocol/worker.ts";
+import { exchanges, type WorkerSettings } from "../../src/protocol/worker.ts";
+import { neighbours } from "./packages.ts";
 
 const root = join(import.meta.dirname, "../..");
-const nginxProgram = "/usr/sbin/nginx";
 
 /** A proxy of one process, or the upstream behind it. */
 export type Running = { pid: number; port: number; end(): Promise<void> };
 
-export async function hasNginx(): Promise<boolean> {
-  return access(nginxProgram).then(
-    () => true,
-    () => false,
-  );
-}
+/** What starts a proxy in front of the upstream, with a directory of its own. */
+export type Start = (directory: string, upstreamPort: number) => Promise<Running>;
 
 /** One Maestro worker with one app, which lives at `bench.test`. */
-export async function startMaestro(directory: string, upstreamPort: number): Promise<Running> {
+export const startMaestro: Start = async (directory, upstreamPort) => {
   const control = join(directory, "worker.sock");
   const port = await getPort();
-  const settings = {
+  const settings: WorkerSettings = {
     control,
     listen: [{ host: "127.0.0.1", port }],
     holdMs: 1000,
@@ -33,27 +29,38 @@ export async function startMaestro(directory: string, upstreamPort: number): Pro
     trustedProxies: [],
     accessLog: false,
   };
-  const worker = fork(join(root, "src/proxy/worker.ts"), [JSON.stringify(settings)], { detached: true });
+  const execArgv = process.env["BENCH_NODE_OPTIONS"]?.split(" ") ?? [];
+  const worker = fork(join(root, "src/proxy/worker.ts"), [JSON.stringify(settings)], {
+    detached: true,
+    execArgv,
+  });
   await once(worker, "message");
   const channel = await connectChannel(control, exchanges);
   const upstreams = [{ instance: "bench.1", host: "127.0.0.1", port: upstreamPort }];
   const route = { app: "bench", hostnames: ["bench.test"], state: "serving" as const, upstreams };
   await channel.ask("routes", { put: [route], remove: [] });
-  return running(worker, port);
-}
+  return running(worker, port, "SIGTERM");
+};
 
-export async function startHttpProxy(_directory: string, upstreamPort: number): Promise<Running> {
+export const startHttpProxy: Start = async (_directory, upstreamPort) => {
   const port = await getPort();
   const program = join(import.meta.dirname, "http-proxy.ts");
   return listening(spawn(process.execPath, [program, String(port), String(upstreamPort)]), port);
-}
+};
 
-export async function startNginx(directory: string, upstreamPort: number): Promise<Running> {
+/** Not a proxy: the least that a connection costs in Node. */
+export const startFloor: Start = async () => {
+  const port = await getPort();
+  return listening(spawn(process.execPath, [join(import.meta.dirname, "floor.ts"), String(port)]), port);
+};
+
+export const startNginx: Start = async (directory, upstreamPort) => {
   const port = await getPort();
   const server = `
     upstream app { server 127.0.0.1:${upstreamPort}; keepalive 128; keepalive_requests 1000000000; }
     server {
-      listen 127.0.0.1:${port};
+      listen 127.0.0.1:${port} backlog=4096;
+      client_max_body_size 100m;
       location / {
         proxy_pass http://app;
         proxy_http_version 1.1;
@@ -66,21 +73,67 @@ export async function startNginx(directory: string, upstreamPort: number): Promi
       }
     }`;
   return listening(await nginx(join(directory, "nginx"), server), port);
-}
+};
 
-/** Serves `small` and `large` (100 KB): another nginx where there is one, else Node. */
-export async function startUpstream(directory: string): Promise<Running> {
+export const startHaproxy: Start = async (directory, upstreamPort) => {
+  const port = await getPort();
+  const config = join(directory, "haproxy.cfg");
+  await writeFile(
+    config,
+    `global
+  maxconn 9600
+  nbthread 1
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 300s
+  timeout server 300s
+frontend clients
+  bind 127.0.0.1:${port} backlog 4096
+  http-request set-header X-Forwarded-For %[src]
+  http-request set-header X-Forwarded-Proto http
+  http-request set-header X-Forwarded-Host %[req.hdr(Host)]
+  http-request set-header X-Request-Id %[uuid()]
+  default_backend app
+backend app
+  http-reuse always
+  server app 127.0.0.1:${upstreamPort}
+`,
+  );
+  return listening(spawn(neighbours.haproxy.program, ["-db", "-f", config]), port);
+};
+
+export const startCaddy: Start = async (directory, upstreamPort) => {
+  const port = await getPort();
+  const config = join(directory, "Caddyfile");
+  const header = "header_up X-Request-Id {http.request.uuid}";
+  await writeFile(
+    config,
+    `{\n  admin off\n  auto_https off\n  grace_period 1s\n}\n` +
+      `http://:${port} {\n  bind 127.0.0.1\n  reverse_proxy 127.0.0.1:${upstreamPort} {\n    ${header}\n  }\n}\n`,
+  );
+  const env = { ...process.env, XDG_DATA_HOME: directory, XDG_CONFIG_HOME: directory, GOMAXPROCS: "1" };
+  const args = ["run", "--adapter", "caddyfile", "--config", config];
+  return listening(spawn(neighbours.caddy.program, args, { env, stdio: "ignore" }), port);
+};
+
+const bodies = { small: 6, large: 100 * 1024, huge: 10 * 1024 * 1024 };
+
+/** Serves `small` (6 bytes), `large` (100 KB), `huge` (10 MB) and takes POSTs at `post`: another nginx, else Node. */
+export async function startUpstream(directory: string, hasNginx: boolean): Promise<Running> {
+  const port = await getPort();
+  if (!hasNginx) {
+    const program = join(import.meta.dirname, "upstream.ts");
+    return listening(spawn(process.execPath, [program, String(port)]), port);
+  }
   const files = join(directory, "files");
   await mkdir(files, { recursive: true });
-  await writeFile(join(files, "small"), "hello\n");
-  await writeFile(join(files, "large"), "x".repeat(100 * 1024));
-  const port = await getPort();
-  if (await hasNginx()) {
-    const server = `server { listen 127.0.0.1:${port}; root ${files}; open_file_cache max=10; }`;
-    return listening(await nginx(join(directory, "upstream"), server), port);
-  }
-  const program = join(import.meta.dirname, "upstream.ts");
-  return listening(spawn(process.execPath, [program, String(port)]), port);
+  for (const [name, length] of Object.entries(bodies)) await writeFile(join(files, name), "x".repeat(length));
+  const server = `server {
+    listen 127.0.0.1:${port} backlog=4096; root ${files}; open_file_cache max=10; client_max_body_size 100m;
+    location /post { return 200 ok; }
+  }`;
+  return listening(await nginx(join(directory, "upstream"), server), port);
 }
 
 async function nginx(directory: string, server: string): Promise<ChildProcess> {
@@ -92,10 +145,14 @@ async function nginx(directory: string, server: string): Promise<ChildProcess> {
   await writeFile(
     config,
     `daemon off; master_process off; pid ${directory}/pid; error_log ${directory}/error.log;
-     events { worker_connections 4096; }
-     http { access_log off; keepalive_requests 1000000000; ${temporary} ${server} }`,
+     worker_rlimit_nofile 40000;
+     events { worker_connections 20000; }
+     http {
+       access_log off; keepalive_requests 1000000000; keepalive_timeout 300s; sendfile on; tcp_nopush on;
+       ${temporary} ${server}
+     }`,
   );
-  return spawn(nginxProgram, ["-c", config, "-p", directory, "-e", join(directory, "error.log")]);
+  return spawn(neighbours.nginx.program, ["-c", config, "-p", directory, "-e", join(directory, "error.log")]);
 }
 
 async function listening(child: ChildProcess, port: number): Promise<Running> {
@@ -113,15 +170,16 @@ async function accepts(port: number): Promise<boolean> {
   return accepted;
 }
 
-function running(child: ChildProcess, port: number): Running {
+function running(child: ChildProcess, port: number, signal: NodeJS.Signals = "SIGKILL"): Running {
   const { pid } = child;
   if (pid === undefined) throw new Error(`${child.spawnfile} could not be started`);
   return {
     pid,
     port,
     async end() {
+      if (child.exitCode !== null || child.signalCode !== null) return;
       const exited = once(child, "exit");
-      child.kill("SIGKILL");
+      child.kill(signal);
       await exited;
     },
   };

@@ -49,7 +49,14 @@ export const WorkerSettings = z.object({
   /** The unix socket that it answers on. */
   control: z.string(),
   /** Where the first worker listens; a sibling is handed the sockets instead. Port 0 takes a free one. */
-  listen: z.array(z.object({ host: z.string().optional(), port: z.int() })),
+  listen: z.array(
+    z.object({
+      host: z.string().optional(),
+      port: z.int(),
+      /** Whoever connects there introduces its client in the PROXY protocol. */
+      proxyProtocol: z.boolean().optional(),
+    }),
+  ),
   /** How long a request waits for an app that is starting, ms. */
   holdMs: z.int().min(0),
   /** How long an upstream may take until its response head is there, ms. Upgrades and streams have none after it. */

@@ -27,13 +27,20 @@ export type FrontOptions = {
   onClose(): void;
 };
 
-/** Clients' connections: what comes is checked, forwarded, or answered in Maestro's name. */
+/** A connection of which Node's server knows no more than this. */
+export type ClientSocket = Duplex & {
+  readonly remoteAddress?: string | undefined;
+  readonly localPort?: number | undefined;
+  setTimeout(ms: number, onTimeout?: () => void): unknown;
+};
+
+/** The general path's connections of clients: what comes is checked, forwarded, or answered in Maestro's name. */
 export class Front {
   readonly #options: FrontOptions;
   readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
+  readonly #sockets = new Set<ClientSocket>();
   /** The latest response of each connection. */
-  readonly #responses = new Map<Socket, ServerResponse>();
+  readonly #responses = new Map<Duplex, ServerResponse>();
   #leaving = false;
   requests = 0;
 
@@ -46,7 +53,7 @@ export class Front {
     return this.#sockets.size;
   }
 
-  accept(socket: Socket): void {
+  accept(socket: ClientSocket): void {
     this.#sockets.add(socket);
     socket.once("close", () => {
       this.#sockets.delete(socket);
@@ -137,7 +144,7 @@ export class Front {
 
   /** What could not be read as HTTP, or not in time. What follows on the connection means nothing. */
   #failed(error: NodeJS.ErrnoException, duplex: Duplex): void {
-    const response = this.#responses.get(duplex as Socket);
+    const response = this.#responses.get(duplex);
     const isAnswering = response?.headersSent === true && !response.writableFinished;
     if (isAnswering || !duplex.writable || error.code === "ECONNRESET") duplex.destroy();
     else if (error.code === "HPE_HEADER_OVERFLOW") answerRaw(duplex, 431);

@@ -5,10 +5,12 @@ import { isEventStream, passOn } from "./answer.ts";
 import { requestHeaders, trailers } from "./headers.ts";
 import type { Passage, Passages } from "./passage.ts";
 import { answerPlain, Refusal } from "./refusal.ts";
+import type { Upstreams } from "./upstream.ts";
 import { clientLeaves, type Visit } from "./visit.ts";
 
 export type GeneralPathOptions = {
-  passages: Passages;
+  passages: Passages<Socket>;
+  upstreams: Upstreams;
   answerMs: number;
   isTrusted: (address: string) => boolean;
 };
@@ -65,7 +67,7 @@ class Exchange {
   readonly #visit: Visit;
   readonly #options: GeneralPathOptions;
   readonly #proxy: HttpProxy;
-  #passage: Passage | undefined;
+  #passage: Passage<Socket> | undefined;
   #outgoing: ClientRequest | undefined;
   #bytesBefore = 0;
   #continued = false;
@@ -84,7 +86,7 @@ class Exchange {
     }
   }
 
-  begin(passage: Passage): void {
+  begin(passage: Passage<Socket>): void {
     const { request, response } = this.#visit;
     this.#passage = passage;
     this.#visit.targetPort = passage.lease.upstream.port;
@@ -109,8 +111,13 @@ class Exchange {
       outgoing.setHeader("Expect", "100-continue");
       outgoing.flushHeaders();
     }
-    if (this.#passage) this.#options.passages.send(this.#passage, outgoing);
+    if (this.#passage) this.#send(this.#passage, outgoing);
     this.#answerTimer = setTimeout(() => this.#late(), this.#options.answerMs);
+  }
+
+  /** Uses up the passage's connection. */
+  #send({ lease, connected }: Passage<Socket>, outgoing: ClientRequest): void {
+    this.#options.upstreams.to(lease.upstream).send(outgoing, connected);
   }
 
   #inform({ statusCode, rawHeaders }: { statusCode: number; rawHeaders: string[] }): void {

@@ -24,7 +24,7 @@ const forwarded = new Set([
   "x-forwarded-host",
   "x-forwarded-port",
 ]);
-const safeRequestId = /^[\w.:+/=@-]{1,128}$/;
+export const safeRequestId = /^[\w.:+/=@-]{1,128}$/;
 
 /** Whose `X-Forwarded-*` are believed. Throws for an entry that is neither an address nor a CIDR range. */
 export function trust(entries: readonly string[]): (address: string) => boolean {
@@ -40,7 +40,10 @@ export function trust(entries: readonly string[]): (address: string) => boolean 
 
 /** The address of the client, as IPv4 where it is one: a socket on `::` shows it as `::ffff:1.2.3.4`. */
 export function addressOf(request: IncomingMessage): string {
-  const address = request.socket.remoteAddress ?? "";
+  return plainAddress(request.socket.remoteAddress);
+}
+
+export function plainAddress(address = ""): string {
   return address.startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address;
 }
 

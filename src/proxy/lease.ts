@@ -14,7 +14,13 @@ export type Lease = Disposable & {
   release(): void;
 };
 
-type Instance = { requests: number; streams: number; drains: Set<Drain> };
+type Instance = {
+  requests: number;
+  streams: number;
+  drains: Set<Drain>;
+  /** It may be claimed again: what is known of it stays while nothing is under way. */
+  isKept: boolean;
+};
 
 /**
  * What is under way at each instance. Claiming is synchronous with looking up the route, and a change of routes is
@@ -50,7 +56,17 @@ export class Leases {
 
   /** By instance key; those with nothing under way are left out. */
   inFlight(): Record<string, InFlight> {
-    return Object.fromEntries([...this.#instances.keys()].map((instance) => [instance, this.at(instance)]));
+    const busy = [...this.#instances].filter(([, instance]) => isBusy(instance));
+    return Object.fromEntries(busy.map(([key]) => [key, this.at(key)]));
+  }
+
+  /** Forgets the instances that are not among these, each when nothing is under way there any more. */
+  keepOnly(upstreams: readonly Upstream[]): void {
+    const kept = new Set(upstreams.map(({ instance }) => instance));
+    for (const [key, instance] of this.#instances) {
+      instance.isKept = kept.has(key);
+      this.#tidy(key, instance);
+    }
   }
 
   at(instance: string): InFlight {
@@ -73,29 +89,42 @@ export class Leases {
     return left;
   }
 
-  #take(upstream: Upstream, kind: LeaseKind): Lease {
-    const key = upstream.instance;
-    const instance = this.#instances.get(key) ?? { requests: 0, streams: 0, drains: new Set() };
-    this.#instances.set(key, instance);
-    return new Claimed(upstream, instance, kind, () => {
-      if (instance.requests + instance.streams === 0) this.#instances.delete(key);
-      for (const waiting of instance.drains) waiting.check();
-      this.#onEnd();
-    });
+  /** Something has ended, or has turned out to be a stream. */
+  changed({ instance: key }: Upstream, instance: Instance): void {
+    if (!instance.isKept) this.#tidy(key, instance);
+    if (instance.drains.size > 0) for (const waiting of instance.drains) waiting.check();
+    this.#onEnd();
   }
+
+  #tidy(key: string, instance: Instance): void {
+    if (!instance.isKept && !isBusy(instance)) this.#instances.delete(key);
+  }
+
+  #take(upstream: Upstream, kind: LeaseKind): Lease {
+    let instance = this.#instances.get(upstream.instance);
+    if (!instance) {
+      instance = { requests: 0, streams: 0, drains: new Set(), isKept: true };
+      this.#instances.set(upstream.instance, instance);
+    }
+    return new Claimed(upstream, instance, kind, this);
+  }
+}
+
+function isBusy({ requests, streams }: Instance): boolean {
+  return requests + streams > 0;
 }
 
 class Claimed implements Lease {
   readonly upstream: Upstream;
   readonly #instance: Instance;
-  readonly #onChange: () => void;
+  readonly #leases: Leases;
   #kind: LeaseKind | "released";
 
-  constructor(upstream: Upstream, instance: Instance, kind: LeaseKind, onChange: () => void) {
+  constructor(upstream: Upstream, instance: Instance, kind: LeaseKind, leases: Leases) {
     this.upstream = upstream;
     this.#instance = instance;
     this.#kind = kind;
-    this.#onChange = onChange;
+    this.#leases = leases;
     this.#count(1);
   }
 
@@ -104,14 +133,14 @@ class Claimed implements Lease {
     this.#count(-1);
     this.#kind = "stream";
     this.#count(1);
-    this.#onChange();
+    this.#leases.changed(this.upstream, this.#instance);
   }
 
   release(): void {
     if (this.#kind === "released") return;
     this.#count(-1);
     this.#kind = "released";
-    this.#onChange();
+    this.#leases.changed(this.upstream, this.#instance);
   }
 
   [Symbol.dispose](): void {

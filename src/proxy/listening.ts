@@ -1,17 +1,26 @@
 import { createServer, type ListenOptions, Server, type Socket } from "node:net";
 import type { AppRoute, WorkerSettings } from "../protocol/worker.ts";
+import type { Listener } from "./bytes/front.ts";
 
 /**
  * What a worker sends a sibling over the IPC channel: the routes that it has, then the listening sockets, one in each
- * message. A worker of an earlier version sends no routes.
+ * message. A worker of an earlier version sends no routes, and knows no introductions.
  */
-export type SiblingMessage = { type: "routes"; routes: AppRoute[] } | { type: "socket"; index: number };
+export type SiblingMessage =
+  | { type: "routes"; routes: AppRoute[] }
+  | { type: "socket"; index: number; isIntroduced?: boolean };
+
+/** A listening socket, and what is to be expected of who connects to it. */
+export type ListeningSocket = Required<Listener> & { server: Server };
 
 /** What is done with a connection. It is there before the first one can come. */
-type Accept = (socket: Socket) => void;
+type Accept = (socket: Socket, listener: Listener) => void;
 
-/** A client that half-closes still wants its answer; small answers go out at once. */
-const options = { allowHalfOpen: true, noDelay: true };
+/**
+ * A client that half-closes still wants its answer; small answers go out at once. Nothing is read before it is decided
+ * what it is read into.
+ */
+const options = { allowHalfOpen: true, noDelay: true, pauseOnConnect: true };
 
 /**
  * Listens on every address: with the handed socket that has it, else with one of its own. Handed sockets of other
@@ -21,28 +30,43 @@ export async function listenOn(
   addresses: WorkerSettings["listen"],
   accept: Accept,
   handed: readonly Server[] = [],
-): Promise<Server[]> {
+): Promise<ListeningSocket[]> {
   const spare = new Set(handed);
-  const servers: Server[] = [];
-  for (const wanted of addresses) {
-    const fitting = [...spare].find((server) => listensAt(server, wanted));
-    if (fitting) spare.delete(fitting);
+  // First of all, those that are there: clients may be connecting to them.
+  const found = addresses.map((wanted) => {
+    const server = [...spare].find((one) => listensAt(one, wanted));
+    if (server) spare.delete(server);
+    return server?.on("connection", acceptFor(wanted, accept));
+  });
+  for (const server of spare) server.close();
+  const sockets: ListeningSocket[] = [];
+  for (const [index, wanted] of addresses.entries()) {
     const { host, port } = wanted;
     const where = { ...(host === undefined ? {} : { host }), port, backlog: 4096 };
-    servers.push(fitting ?? (await listen(where, accept)));
+    const server = found[index] ?? (await listen(where, acceptFor(wanted, accept)));
+    sockets.push({ server, isIntroduced: wanted.proxyProtocol ?? false });
   }
-  for (const server of spare) server.close();
-  return servers;
+  return sockets;
+}
+
+function acceptFor(
+  { proxyProtocol = false }: WorkerSettings["listen"][number],
+  accept: Accept,
+): (socket: Socket) => void {
+  return (socket) => accept(socket, { isIntroduced: proxyProtocol });
 }
 
 /** The sockets behind `count` descriptors that this process was started with, from the one behind the IPC channel on. */
-export async function inheritSockets(count: number, accept: Accept): Promise<Server[]> {
+export async function inheritSockets(count: number): Promise<Server[]> {
   const firstFd = 4;
-  return Promise.all(Array.from({ length: count }, (_, index) => listen({ fd: firstFd + index }, accept)));
+  return Promise.all(Array.from({ length: count }, (_, index) => listen({ fd: firstFd + index })));
 }
 
-async function listen(where: ListenOptions & { fd?: number }, accept: Accept): Promise<Server> {
-  const server = createServer(options, accept);
+async function listen(
+  where: ListenOptions & { fd?: number },
+  onConnection?: (socket: Socket) => void,
+): Promise<Server> {
+  const server = createServer(options, onConnection);
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   server.once("error", reject).listen(where, resolve);
   await promise;
@@ -60,19 +84,20 @@ export async function receiveSockets(
   count: number,
   accept: Accept,
   onRoutes: (routes: AppRoute[]) => void,
-): Promise<Server[]> {
-  const servers: Server[] = [];
+): Promise<ListeningSocket[]> {
+  const sockets: ListeningSocket[] = [];
   const { promise, resolve } = Promise.withResolvers<void>();
   const receive = (message: SiblingMessage, handle: unknown): void => {
     if (message.type === "routes") onRoutes(message.routes);
     if (message.type !== "socket" || !(handle instanceof Server)) return;
+    const { index, isIntroduced = false } = message;
     // Lost on the way: only the socket itself is handed over.
-    Object.assign(handle, options).on("connection", accept);
-    servers[message.index] = handle;
-    if (Object.keys(servers).length === count) resolve();
+    Object.assign(handle, options).on("connection", (socket) => accept(socket, { isIntroduced }));
+    sockets[index] = { server: handle, isIntroduced };
+    if (Object.keys(sockets).length === count) resolve();
   };
   process.on("message", receive);
   if (count > 0) await promise;
   process.off("message", receive);
-  return servers;
+  return sockets;
 }

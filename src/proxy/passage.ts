@@ -1,25 +1,30 @@
-import type { ClientRequest } from "node:http";
-import type { Socket } from "node:net";
 import { setImmediate as endOfTurn } from "node:timers/promises";
 import { isSystemError } from "../errors.ts";
+import type { Upstream } from "../protocol/worker.ts";
 import type { Holding } from "./hold.ts";
 import type { Lease, LeaseKind, Leases } from "./lease.ts";
 import { away, Refusal } from "./refusal.ts";
 import type { Route, Routes } from "./routes.ts";
-import type { Upstreams } from "./upstream.ts";
 
-/** A claimed instance, and a connection to it on which nothing has been sent yet. */
-export type Passage = {
-  lease: Lease;
-  /** A new connection. Without one, an idle connection is there. */
-  connected?: Socket;
+/** The connections to instances that one of the paths keeps. */
+export type Connections<Connection> = {
+  hasIdle(upstream: Upstream): boolean;
+  /** Rejects with the system error, or with the signal's reason. */
+  connect(upstream: Upstream, signal: AbortSignal): Promise<Connection>;
 };
 
-export type PassagesOptions = {
+/** A claimed instance, and a connection to it on which nothing has been sent yet. */
+export type Passage<Connection> = {
+  lease: Lease;
+  /** A new connection. Without one, an idle connection is there. */
+  connected?: Connection;
+};
+
+export type PassagesOptions<Connection extends { destroy(): void }> = {
   routes: Routes;
   leases: Leases;
   holding: Holding;
-  upstreams: Upstreams;
+  connections: Connections<Connection>;
   connectMs: number;
 };
 
@@ -27,10 +32,10 @@ export type PassagesOptions = {
 const notListening = ["ECONNREFUSED", "ECONNRESET", "EHOSTUNREACH", "ETIMEDOUT"];
 
 /** From a hostname to an instance that listens. Whoever has a passage has not sent a byte yet. */
-export class Passages {
-  readonly #options: PassagesOptions;
+export class Passages<Connection extends { destroy(): void }> {
+  readonly #options: PassagesOptions<Connection>;
 
-  constructor(options: PassagesOptions) {
+  constructor(options: PassagesOptions<Connection>) {
     this.#options = options;
   }
 
@@ -40,21 +45,25 @@ export class Passages {
    *
    * One that is not repeatable could not be sent again if the connection turned out closed: it looks twice.
    */
-  take(host: string, client: () => AbortSignal, repeatable: boolean): Passage | Promise<Passage> {
+  take(
+    host: string,
+    client: () => AbortSignal,
+    repeatable: boolean,
+  ): Passage<Connection> | Promise<Passage<Connection>> {
     const lease = this.#options.leases.claim(this.#find(host), "request");
     if (!lease || !this.#hasIdle(lease)) return this.open(host, "request", client(), lease);
     return repeatable ? { lease } : this.#lookTwice(host, client(), lease);
   }
 
   /** By then everything has been read that had come when this was called: an end of the connection, too. */
-  async #lookTwice(host: string, client: AbortSignal, lease: Lease): Promise<Passage> {
+  async #lookTwice(host: string, client: AbortSignal, lease: Lease): Promise<Passage<Connection>> {
     await endOfTurn(); // What is read in this turn of the event loop was asked for before.
     await endOfTurn();
     return !client.aborted && this.#hasIdle(lease) ? { lease } : this.open(host, "request", client, lease);
   }
 
   #hasIdle({ upstream }: Lease): boolean {
-    return this.#options.upstreams.to(upstream).hasIdle;
+    return this.#options.connections.hasIdle(upstream);
   }
 
   /**
@@ -66,7 +75,7 @@ export class Passages {
     kind: LeaseKind,
     client: AbortSignal,
     claimed: Lease | null = null,
-  ): Promise<Passage> {
+  ): Promise<Passage<Connection>> {
     const { leases, holding } = this.#options;
     const refused = new Set<string>();
     using unused = new DisposableStack();
@@ -87,11 +96,6 @@ export class Passages {
     }
   }
 
-  /** Uses up the passage's connection. */
-  send({ lease, connected }: Passage, outgoing: ClientRequest): void {
-    this.#options.upstreams.to(lease.upstream).send(outgoing, connected);
-  }
-
   #find(host: string): Route {
     const route = this.#options.routes.find(host);
     if (!route) throw new Refusal(404, `host '${host}' not found on this server.`);
@@ -100,12 +104,12 @@ export class Passages {
   }
 
   /** Null when nobody listens there. The lease is kept only with a connection. */
-  async #connect(lease: Lease, client: AbortSignal): Promise<Socket | null> {
+  async #connect(lease: Lease, client: AbortSignal): Promise<Connection | null> {
     const limit = AbortSignal.timeout(this.#options.connectMs);
-    const { upstreams } = this.#options;
-    let connected: Socket | undefined;
+    const { connections } = this.#options;
+    let connected: Connection | undefined;
     try {
-      connected = await upstreams.to(lease.upstream).connect(AbortSignal.any([client, limit]));
+      connected = await connections.connect(lease.upstream, AbortSignal.any([client, limit]));
       client.throwIfAborted();
       return connected;
     } catch (cause) {

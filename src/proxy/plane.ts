@@ -8,6 +8,10 @@ import type {
   WorkerSettings,
   WorkerStatus,
 } from "../protocol/worker.ts";
+import type { Served } from "./bytes/connection.ts";
+import { Deadlines } from "./bytes/deadlines.ts";
+import { ByteFront, type Listener } from "./bytes/front.ts";
+import { Pools } from "./bytes/pool.ts";
 import { type Drain, drain } from "./drain.ts";
 import { Front } from "./front.ts";
 import { GeneralPath } from "./general.ts";
@@ -25,35 +29,64 @@ export class Plane {
   readonly #routes = new Routes();
   readonly #leases = new Leases(() => this.#checkLeaving());
   readonly #upstreams = new Upstreams();
-  readonly #front: Front;
+  readonly #pools: Pools;
+  readonly #bytes: ByteFront;
+  readonly #general: Front;
   readonly #log: Log;
   readonly #leaving: Drain[] = [];
 
-  constructor({ holdMs, answerMs, trustedProxies, accessLog }: WorkerSettings, log: Log) {
+  /** `isStatic`: whether sockets can be read into static buffers here. */
+  constructor(
+    { holdMs, answerMs, trustedProxies, accessLog }: WorkerSettings,
+    log: Log,
+    { isStatic }: { isStatic: boolean },
+  ) {
     this.#log = log;
-    const passages = new Passages({
+    const isTrusted = trust(trustedProxies);
+    const claims = {
       routes: this.#routes,
       leases: this.#leases,
       holding: new Holding(this.#routes, holdMs),
-      upstreams: this.#upstreams,
       connectMs: answerMs,
+    };
+    const onClose = () => this.#checkLeaving();
+    const general = {
+      passages: new Passages({ ...claims, connections: this.#upstreams }),
+      upstreams: this.#upstreams,
+      answerMs,
+      isTrusted,
+    };
+    this.#general = new Front({
+      general: new GeneralPath(general),
+      tunnels: new Tunnels(general),
+      onEnd: accessLog ? (visit) => this.#loggedGeneral(visit) : () => {},
+      onClose,
     });
-    const options = { passages, answerMs, isTrusted: trust(trustedProxies) };
-    this.#front = new Front({
-      general: new GeneralPath(options),
-      tunnels: new Tunnels(options),
-      onEnd: accessLog ? (visit) => this.#logged(visit) : () => {},
-      onClose: () => this.#checkLeaving(),
+    const deadlines = new Deadlines();
+    this.#pools = new Pools(deadlines);
+    this.#bytes = new ByteFront({
+      passages: new Passages({ ...claims, connections: this.#pools }),
+      pools: this.#pools,
+      answerMs,
+      deadlines,
+      isTrusted,
+      isStatic,
+      onServed: accessLog ? (served) => this.#logged(served) : null,
+      onClose,
+      onUncommon: (client) => this.#general.accept(client),
     });
   }
 
-  accept(socket: Socket): void {
-    this.#front.accept(socket);
+  accept(socket: Socket, listener: Listener = {}): void {
+    this.#bytes.accept(socket, listener);
   }
 
   apply(change: RoutesChange): void {
     this.#routes.apply(change);
-    this.#upstreams.keepOnly(this.#routes.upstreams());
+    const upstreams = this.#routes.upstreams();
+    this.#upstreams.keepOnly(upstreams);
+    this.#pools.keepOnly(upstreams);
+    this.#leases.keepOnly(upstreams);
   }
 
   table(): AppRoute[] {
@@ -65,13 +98,17 @@ export class Plane {
   }
 
   status(): Pick<WorkerStatus, "connections" | "requests" | "inFlight"> {
-    const { connections, requests } = this.#front;
-    return { connections, requests, inFlight: this.#leases.inFlight() };
+    return {
+      connections: this.#connections,
+      requests: this.#bytes.requests + this.#general.requests,
+      inFlight: this.#leases.inFlight(),
+    };
   }
 
   /** Resolves when no connection is left, or what is left has had its time: the shortest that anybody gave it. */
   async leave(limits: DrainLimits): Promise<void> {
-    this.#front.leave();
+    this.#bytes.leave();
+    this.#general.leave();
     const waiting = drain(() => this.#left(), limits);
     this.#leaving.push(waiting);
     await waiting.done;
@@ -85,10 +122,19 @@ export class Plane {
   /** Each stream has a connection of its own; the others carry requests, or are about to close. */
   #left(): InFlight {
     const { streams } = this.#leases;
-    return { requests: Math.max(0, this.#front.connections - streams), streams };
+    return { requests: Math.max(0, this.#connections - streams), streams };
   }
 
-  #logged({ request, response, head, targetPort }: Visit): void {
+  get #connections(): number {
+    return this.#bytes.connections + this.#general.connections;
+  }
+
+  #logged({ exchange: { host, method, status, targetPort }, address }: Served): void {
+    const facts = { host_header: host, target_port: targetPort, source_ip: address, method };
+    this.#log.info({ ...facts, status: status === 0 ? undefined : status }, "request");
+  }
+
+  #loggedGeneral({ request, response, head, targetPort }: Visit): void {
     const facts = {
       host_header: head.host,
       target_port: targetPort,

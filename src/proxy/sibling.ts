@@ -1,11 +1,10 @@
 import { type ChildProcess, fork } from "node:child_process";
-import type { Server } from "node:net";
 import { type AppRoute, siblingMs, WorkerReady } from "../protocol/worker.ts";
-import type { SiblingMessage } from "./listening.ts";
+import type { ListeningSocket, SiblingMessage } from "./listening.ts";
 
 /** What a sibling begins with: it serves at once, whether a controller comes for it or not. */
 export type Handed = {
-  sockets: readonly Server[];
+  sockets: readonly ListeningSocket[];
   /** Null while its elder has none itself. */
   routes: AppRoute[] | null;
 };
@@ -41,9 +40,11 @@ async function startSibling(entry: string, settings: unknown, { sockets, routes 
   const late = setTimeout(() => child.kill("SIGKILL"), siblingMs);
   try {
     const answer = untilReady(child);
-    const send = (message: SiblingMessage, socket?: Server) => child.send(message, socket);
+    const send = (message: SiblingMessage, socket?: ListeningSocket) => child.send(message, socket?.server);
     if (routes) send({ type: "routes", routes });
-    for (const [index, socket] of sockets.entries()) send({ type: "socket", index }, socket);
+    for (const [index, socket] of sockets.entries()) {
+      send({ type: "socket", index, isIntroduced: socket.isIntroduced }, socket);
+    }
     return await answer;
   } finally {
     clearTimeout(late);

@@ -13,7 +13,7 @@ import { clientLeaves, type Visit } from "./visit.ts";
 const halfClosedMs = 30_000;
 
 export type TunnelsOptions = {
-  passages: Passages;
+  passages: Passages<Socket>;
   answerMs: number;
   isTrusted: (address: string) => boolean;
 };

@@ -3,21 +3,30 @@ import { Agent, type ClientRequest } from "node:http";
 import { connect, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Upstream } from "../protocol/worker.ts";
+import type { Connections } from "./passage.ts";
 
 /** Node apps close a connection that was idle for 5 s: below it, so that no request meets the close half-way. */
 const idleMs = 4000;
 
 type Address = { host: string; port: number };
 
-/** The connections to every instance. */
-export class Upstreams {
-  readonly #connections = new Map<string, Connections>();
+/** The general path's connections to every instance. */
+export class Upstreams implements Connections<Socket> {
+  readonly #connections = new Map<string, InstanceAgent>();
 
-  to(upstream: Upstream): Connections {
+  hasIdle(upstream: Upstream): boolean {
+    return this.to(upstream).hasIdle;
+  }
+
+  connect(upstream: Upstream, signal: AbortSignal): Promise<Socket> {
+    return this.to(upstream).connect(signal);
+  }
+
+  to(upstream: Upstream): InstanceAgent {
     const known = this.#connections.get(upstream.instance);
     if (known?.leadsTo(upstream)) return known;
     known?.retire();
-    const connections = new Connections(upstream);
+    const connections = new InstanceAgent(upstream);
     this.#connections.set(upstream.instance, connections);
     return connections;
   }
@@ -37,7 +46,7 @@ export class Upstreams {
  * The connections to one instance. Whoever sends takes an idle one, the latest used first, or connects before: a
  * request is handed a socket only when that is connected, so that one that was refused has not begun to leave.
  */
-export class Connections extends Agent {
+export class InstanceAgent extends Agent {
   /** Both of `http.Agent`, in use by the packages that extend it, missing in the types. */
   declare readonly addRequest: (outgoing: ClientRequest, address: Address) => void;
   declare readonly createSocket: (

@@ -19,7 +19,9 @@ import {
   type WorkerReady,
   WorkerSettings,
 } from "../protocol/worker.ts";
-import { inheritSockets, listenOn, receiveSockets } from "./listening.ts";
+import type { Listener } from "./bytes/front.ts";
+import { canReadStatically } from "./bytes/static-read.ts";
+import { inheritSockets, type ListeningSocket, listenOn, receiveSockets } from "./listening.ts";
 import { Plane } from "./plane.ts";
 import { Siblings } from "./sibling.ts";
 
@@ -47,9 +49,10 @@ try {
 
 async function start(args: readonly string[]): Promise<void> {
   const settings = WorkerSettings.parse(JSON.parse(args.at(-1) ?? "null"));
-  const plane = new Plane(settings, createLog());
+  const plane = new Plane(settings, createLog(), { isStatic: await canReadStatically() });
   const routed = Promise.withResolvers<void>();
-  const accept = (socket: Socket) => void routed.promise.then(() => plane.accept(socket));
+  const accept = (socket: Socket, listener: Listener) =>
+    void routed.promise.then(() => plane.accept(socket, listener));
   let isRouted = false;
   const route = (change: RoutesChange): void => {
     isRouted = true;
@@ -59,12 +62,12 @@ async function start(args: readonly string[]): Promise<void> {
   const sockets = await openSockets(args, settings, accept, (routes) =>
     route({ replace: true, put: routes, remove: [] }),
   );
-  const addresses = sockets.map(addressOf); // A socket that has been closed, while leaving, has none any more.
+  const addresses = sockets.map(({ server }) => addressOf(server)); // A socket that has been closed, while leaving, has none any more.
   const siblings = new Siblings();
   let leaving = false;
   const leave = (limits: DrainLimits): void => {
     leaving = true;
-    for (const socket of sockets) socket.close();
+    for (const { server } of sockets) server.close();
     void plane.leave(limits).then(() => end(channel, settings.control));
   };
   await writeFile(processFileOf(settings.control), formatIdentity(ownIdentity()), { mode: 0o600 });
@@ -103,12 +106,12 @@ async function start(args: readonly string[]): Promise<void> {
 async function openSockets(
   args: readonly string[],
   { listen }: WorkerSettings,
-  accept: (socket: Socket) => void,
+  accept: (socket: Socket, listener: Listener) => void,
   onRoutes: (routes: AppRoute[]) => void,
-): Promise<Server[]> {
+): Promise<ListeningSocket[]> {
   const count = Number(args[1]);
   if (args[0] === "--sockets") return receiveSockets(count, accept, onRoutes);
-  return listenOn(listen, accept, args[0] === "--handed" ? await inheritSockets(count, accept) : []);
+  return listenOn(listen, accept, args[0] === "--handed" ? await inheritSockets(count) : []);
 }
 
 /** The first worker's come from the controller; until then there is nothing that could be answered, and connections wait. */

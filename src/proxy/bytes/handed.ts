@@ -1,0 +1,68 @@
+import { Duplex } from "node:stream";
+import type { Origin } from "./origin.ts";
+import type { Reader, Wire } from "./wire.ts";
+
+/**
+ * A client's connection as the stream that the general path wants, beginning with the bytes that have been read from
+ * it already. Its wire cannot become a socket of Node's own again: Node never takes a static buffer back.
+ */
+export class HandedConnection extends Duplex implements Reader {
+  readonly remoteAddress: string;
+  readonly localPort: number | undefined;
+  readonly #wire: Wire;
+
+  constructor(wire: Wire, unread: Buffer, { address, port }: Origin) {
+    super({ allowHalfOpen: true });
+    this.#wire = wire;
+    this.remoteAddress = address;
+    this.localPort = port;
+    wire.reader = this;
+    wire.socket.on("timeout", () => this.emit("timeout"));
+    this.push(Buffer.from(unread));
+  }
+
+  setTimeout(ms: number, onTimeout?: () => void): this {
+    if (onTimeout) this.once("timeout", onTimeout);
+    this.#wire.socket.setTimeout(ms);
+    return this;
+  }
+
+  setNoDelay(): this {
+    return this; // It always is.
+  }
+
+  destroySoon(): void {
+    if (this.writable) this.end();
+    if (this.writableFinished) this.destroy();
+    else this.once("finish", () => this.destroy());
+  }
+
+  onBytes(bytes: Buffer, length: number): void {
+    if (!this.push(Buffer.from(bytes.subarray(0, length)))) this.#wire.pause();
+  }
+
+  onEnd(): void {
+    this.push(null);
+  }
+
+  onClose(): void {
+    this.destroy();
+  }
+
+  override _read(): void {
+    this.#wire.resume();
+  }
+
+  override _write(bytes: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+    this.#wire.socket.write(bytes, done);
+  }
+
+  override _final(done: () => void): void {
+    this.#wire.socket.end(done);
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.#wire.destroy();
+    done(error);
+  }
+}
