@@ -1,9 +1,11 @@
+import { execFile } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { fetchFrom } from "../support/load.ts";
-import { fixture, TestMaestro } from "../support/maestro.ts";
+import { fixture, repository, TestMaestro } from "../support/maestro.ts";
 
 const secret = "correct-horse-battery-staple";
 
@@ -73,6 +75,13 @@ describe("a variable that is set", () => {
     expect((await stat(join(maestro.home, "state"))).mode & 0o777).toBe(0o700);
     expect(maestro.logText()).not.toContain(secret);
     expect(commandLines().filter((line) => line.includes(secret))).toEqual([]);
+  });
+
+  it("is in the environment of one-off programs, too", async () => {
+    const command = [join(repository, "bin/maestro.ts"), "run", "shop", "printenv", "SECRET"];
+    const env = { ...process.env, MAESTRO_SERVER: maestro.rpc };
+    const { stdout } = await promisify(execFile)(process.execPath, command, { env });
+    expect(stdout).toBe(`${secret}\n`);
   });
 
   it("stays in force for the next code, and over the end of a controller", async () => {
