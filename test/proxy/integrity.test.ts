@@ -142,6 +142,18 @@ describe("a body of 10 MB", () => {
   });
 });
 
+describe("where sockets cannot be read into static buffers", () => {
+  it("bodies come whole all the same, both ways", async () => {
+    const usual = plane;
+    await using plain = await TestPlane.start({}, "plainly");
+    plain.route("a", upstream.port);
+    plane = plain;
+    const all = forms.flatMap((form) => [download(form), upload(form)]);
+    expect(await Promise.all(all)).toEqual(all.map(() => whole));
+    plane = usual;
+  });
+});
+
 describe("a client that does not read its answer", () => {
   it("is not read from the app for: what waits for it is bounded", async () => {
     let written = 0;

@@ -19,7 +19,11 @@ export class TestPlane implements AsyncDisposable {
     this.#server = server;
   }
 
-  static async start(changes: Partial<WorkerSettings> = {}): Promise<TestPlane> {
+  /** `reads`: into static buffers, as far as that can be had here, or as Node does by itself. */
+  static async start(
+    changes: Partial<WorkerSettings> = {},
+    reads: "statically" | "plainly" = "statically",
+  ): Promise<TestPlane> {
     const settings: WorkerSettings = {
       control: "",
       listen: [],
@@ -29,7 +33,7 @@ export class TestPlane implements AsyncDisposable {
       accessLog: false,
       ...changes,
     };
-    const plane = new Plane(settings, createLog(), { isStatic });
+    const plane = new Plane(settings, createLog(), { isStatic: isStatic && reads === "statically" });
     const options = { allowHalfOpen: true, noDelay: true, pauseOnConnect: true };
     const server = createServer(options, (socket) => plane.accept(socket));
     await once(server.listen(0, "127.0.0.1"), "listening");
