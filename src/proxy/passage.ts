@@ -90,7 +90,7 @@ export class Passages<Connection extends { destroy(): void }> {
         refused.clear();
         continue;
       }
-      const connected = await this.#connect(lease, client);
+      const connected = await this.#connect(host, lease, client);
       if (connected) return { lease, connected };
       refused.add(lease.upstream.instance);
     }
@@ -103,25 +103,39 @@ export class Passages<Connection extends { destroy(): void }> {
     return route;
   }
 
-  /** Null when nobody listens there. The lease is kept only with a connection. */
-  async #connect(lease: Lease, client: AbortSignal): Promise<Connection | null> {
+  /** Null when nobody listens there, and when it has left the route before. The lease is kept only with a connection. */
+  async #connect(host: string, lease: Lease, client: AbortSignal): Promise<Connection | null> {
     const limit = AbortSignal.timeout(this.#options.connectMs);
+    using gone = this.#untilGone(host, lease);
     const { connections } = this.#options;
     let connected: Connection | undefined;
     try {
-      connected = await connections.connect(lease.upstream, AbortSignal.any([client, limit]));
+      connected = await connections.connect(lease.upstream, AbortSignal.any([client, limit, gone.signal]));
       client.throwIfAborted();
       return connected;
     } catch (cause) {
       lease.release();
       connected?.destroy();
       client.throwIfAborted();
+      if (gone.signal.aborted) return null;
       if (limit.aborted) throw new Refusal(504, "The app did not answer in time.", { cause });
       if (isSystemError(cause, ...notListening)) return null;
       throw new Refusal(502, "The app cannot be reached.", { cause });
     }
   }
+
+  /** Aborts when the instance is no longer one of the route. At a port that nobody answers on, nothing else would tell. */
+  #untilGone(host: string, { upstream }: Lease): Gone {
+    const { routes } = this.#options;
+    const gone = new AbortController();
+    const isRouted = () =>
+      routes.find(host)?.upstreams.some(({ instance }) => instance === upstream.instance) ?? false;
+    const unwatch = routes.watch(() => isRouted() || gone.abort());
+    return { signal: gone.signal, [Symbol.dispose]: unwatch };
+  }
 }
+
+type Gone = Disposable & { signal: AbortSignal };
 
 function unavailable(host: string, { state }: Route): Refusal {
   return state === "serving" ? new Refusal(502, `${host} does not accept connections.`) : away(host);
