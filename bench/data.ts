@@ -9,6 +9,7 @@ import { Agent, request } from "node:http";
 import { basic, TestDatabase } from "../test/support/data.ts";
 import { TestEndpoint } from "../test/support/data-endpoint.ts";
 import { failoverStory } from "../test/support/failover-story.ts";
+import { cpuMs } from "./support/cpu.ts";
 import { machine, median, quantile, table } from "./support/table.ts";
 
 type Server = { name: string; port: number; host: string; authorization: string; database: string };
@@ -104,10 +105,12 @@ async function run(server: Server, { count, connections, documents, once }: Load
   return { perSecond: (count * documents) / seconds, medianMs: median(times), tailMs: quantile(times, 0.99) };
 }
 
+const reads = 3000;
+
 /** Two requests in turn, one each way: what the machine does in between is in both. */
 async function addedBy(straight: Server, through: Server): Promise<{ straight: number; through: number }> {
   const times = { straight: [] as number[], through: [] as number[] };
-  for (let n = 0; n < 3000; n += 1) {
+  for (let n = 0; n < reads; n += 1) {
     times.straight.push(await timed(straight, "GET", `/one-${n % 500}`));
     times.through.push(await timed(through, "GET", `/one-${n % 500}`));
   }
@@ -192,10 +195,17 @@ async function measure(): Promise<void> {
   // Each has a database process of its own; they take turns, request by request.
   const [straight, through] = servers;
   if (straight && through) {
+    const before = [await cpuMs(endpoint.pid), await cpuMs(endpoint.local.pid)];
     const added = await addedBy(straight, through);
+    const [cpu = 0, cpuBehind = 0] = [await cpuMs(endpoint.pid), await cpuMs(endpoint.local.pid)].map(
+      (after, index) => (after - (before[index] ?? 0)) / reads,
+    );
     const difference = (added.through - added.straight).toFixed(3);
     console.log(
       `\nThe endpoint adds ${difference} ms to a read at the median (${added.straight.toFixed(3)} → ${added.through.toFixed(3)}).`,
+    );
+    console.log(
+      `Processor time for such a read: ${cpu.toFixed(3)} ms in the endpoint, ${cpuBehind.toFixed(3)} ms in the database behind it.`,
     );
   }
 
