@@ -1,7 +1,7 @@
 /**
  * The database: straight, and through the endpoint; how far replication is behind; memory: `npm run bench:data`.
- * With COUCH_URL (http://admin:password@host:port) a CouchDB is measured beside it. `ROUNDS=20` tells the failover story
- * as often.
+ * With COUCH_URL (http://admin:password@host:port) a CouchDB is measured beside it. With `ROUNDS=20` the failover story is
+ * told so often instead.
  */
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -9,6 +9,7 @@ import { Agent, request } from "node:http";
 import { basic, TestDatabase } from "../test/support/data.ts";
 import { TestEndpoint } from "../test/support/data-endpoint.ts";
 import { failoverStory } from "../test/support/failover-story.ts";
+import { cpuMs } from "./support/cpu.ts";
 import { machine, median, quantile, table } from "./support/table.ts";
 
 type Server = { name: string; port: number; host: string; authorization: string; database: string };
@@ -104,10 +105,12 @@ async function run(server: Server, { count, connections, documents, once }: Load
   return { perSecond: (count * documents) / seconds, medianMs: median(times), tailMs: quantile(times, 0.99) };
 }
 
+const reads = 3000;
+
 /** Two requests in turn, one each way: what the machine does in between is in both. */
 async function addedBy(straight: Server, through: Server): Promise<{ straight: number; through: number }> {
   const times = { straight: [] as number[], through: [] as number[] };
-  for (let n = 0; n < 3000; n += 1) {
+  for (let n = 0; n < reads; n += 1) {
     times.straight.push(await timed(straight, "GET", `/one-${n % 500}`));
     times.through.push(await timed(through, "GET", `/one-${n % 500}`));
   }
@@ -148,67 +151,81 @@ async function overCouch(url: string): Promise<Server> {
   return server;
 }
 
-await using straightDatabase = await TestDatabase.start();
-await using endpoint = await TestEndpoint.start();
-const app = await endpoint.app("bench");
-await straightDatabase.ask("PUT", "/bench");
-const at = (name: string, port: number, user: string, password: string): Server => ({
-  name,
-  port,
-  host: "127.0.0.1",
-  authorization: basic(user, password),
-  database: "bench",
-});
-const servers = [
-  at("embedded, straight", straightDatabase.port, "maestro", straightDatabase.password),
-  at("through the endpoint", endpoint.port, "bench", app.account.password),
-];
-const couchUrl = process.env["COUCH_URL"];
-if (couchUrl) servers.push(await overCouch(couchUrl));
+/** Told by itself: the rounds take minutes. */
+async function tellFailover(rounds: number): Promise<void> {
+  await using endpoint = await TestEndpoint.start();
+  const app = await endpoint.app("story", { replicated: true });
+  const { acknowledged, gapsMs, lost } = await failoverStory(endpoint, app, rounds);
+  console.log(
+    `Failover, ${rounds} rounds: ${acknowledged} documents acknowledged, ` +
+      `${lost.local.length + lost.remote.length} lost; writes stopped for ${median(gapsMs).toFixed(0)} ms at the median, ` +
+      `${Math.max(...gapsMs).toFixed(0)} ms at most.`,
+  );
+}
+
+async function measure(): Promise<void> {
+  await using straightDatabase = await TestDatabase.start();
+  await using endpoint = await TestEndpoint.start();
+  const app = await endpoint.app("bench");
+  await straightDatabase.ask("PUT", "/bench");
+  const at = (name: string, port: number, user: string, password: string): Server => ({
+    name,
+    port,
+    host: "127.0.0.1",
+    authorization: basic(user, password),
+    database: "bench",
+  });
+  const servers = [
+    at("embedded, straight", straightDatabase.port, "maestro", straightDatabase.password),
+    at("through the endpoint", endpoint.port, "bench", app.account.password),
+  ];
+  const couchUrl = process.env["COUCH_URL"];
+  if (couchUrl) servers.push(await overCouch(couchUrl));
+
+  const rows: string[][] = [];
+  for (const [title, load] of Object.entries(loads)) {
+    for (const server of servers) {
+      const { perSecond, medianMs, tailMs } = await run(server, load);
+      rows.push([`${title}: ${server.name}`, perSecond.toFixed(0), medianMs.toFixed(2), tailMs.toFixed(2)]);
+    }
+  }
+  console.log(table(["", "documents/s", "median ms", "99 % ms"], rows));
+  if (!couchUrl) console.log("\nNo CouchDB was measured beside it: COUCH_URL is not set.");
+
+  // Each has a database process of its own; they take turns, request by request.
+  const [straight, through] = servers;
+  if (straight && through) {
+    const before = [await cpuMs(endpoint.pid), await cpuMs(endpoint.local.pid)];
+    const added = await addedBy(straight, through);
+    const [cpu = 0, cpuBehind = 0] = [await cpuMs(endpoint.pid), await cpuMs(endpoint.local.pid)].map(
+      (after, index) => (after - (before[index] ?? 0)) / reads,
+    );
+    const difference = (added.through - added.straight).toFixed(3);
+    console.log(
+      `\nThe endpoint adds ${difference} ms to a read at the median (${added.straight.toFixed(3)} → ${added.through.toFixed(3)}).`,
+    );
+    console.log(
+      `Processor time for such a read: ${cpu.toFixed(3)} ms in the endpoint, ${cpuBehind.toFixed(3)} ms in the database behind it.`,
+    );
+  }
+
+  const replicated = await endpoint.app("delays", { replicated: true });
+  await replicated.ask("GET", "");
+  await endpoint.until(
+    "delays",
+    ({ directions }) => directions.length === 2 && directions.every(({ state }) => state === "idle"),
+  );
+  const target: Server = {
+    ...at("", endpoint.port, "delays", replicated.account.password),
+    database: "delays",
+  };
+  const delays = await replicationDelays(endpoint, target, 100);
+  console.log(
+    `Replication is ${median(delays).toFixed(1)} ms behind at the median, ${quantile(delays, 0.99).toFixed(1)} ms at 99 %.`,
+  );
+  console.log(`Memory, MiB: database ${memoryOf(endpoint.local.pid)}, endpoint ${memoryOf(endpoint.pid)}.`);
+}
 
 console.log(`${machine()}\n`);
-const rows: string[][] = [];
-for (const [title, load] of Object.entries(loads)) {
-  for (const server of servers) {
-    const { perSecond, medianMs, tailMs } = await run(server, load);
-    rows.push([`${title}: ${server.name}`, perSecond.toFixed(0), medianMs.toFixed(2), tailMs.toFixed(2)]);
-  }
-}
-console.log(table(["", "documents/s", "median ms", "99 % ms"], rows));
-if (!couchUrl) console.log("\nNo CouchDB was measured beside it: COUCH_URL is not set.");
-
-// Each has a database process of its own; they take turns, request by request.
-const [straight, through] = servers;
-if (straight && through) {
-  const added = await addedBy(straight, through);
-  const difference = (added.through - added.straight).toFixed(3);
-  console.log(
-    `\nThe endpoint adds ${difference} ms to a read at the median (${added.straight.toFixed(3)} → ${added.through.toFixed(3)}).`,
-  );
-}
-
-const replicated = await endpoint.app("delays", { replicated: true });
-await replicated.ask("GET", "");
-await endpoint.until(
-  "delays",
-  ({ directions }) => directions.length === 2 && directions.every(({ state }) => state === "idle"),
-);
-const target: Server = {
-  ...at("", endpoint.port, "delays", replicated.account.password),
-  database: "delays",
-};
-const delays = await replicationDelays(endpoint, target, 100);
-console.log(
-  `Replication is ${median(delays).toFixed(1)} ms behind at the median, ${quantile(delays, 0.99).toFixed(1)} ms at 99 %.`,
-);
-console.log(`Memory, MiB: database ${memoryOf(endpoint.local.pid)}, endpoint ${memoryOf(endpoint.pid)}.`);
-
 const rounds = Number(process.env["ROUNDS"] ?? 0);
-if (rounds > 0) {
-  const story = await failoverStory(endpoint, await endpoint.app("story", { replicated: true }), rounds);
-  const { acknowledged, gapsMs, lost } = story;
-  console.log(
-    `Failover, ${rounds} rounds: ${acknowledged} documents acknowledged, ${lost.local.length + lost.remote.length} lost; ` +
-      `writes stopped for ${median(gapsMs).toFixed(0)} ms at the median, ${Math.max(...gapsMs).toFixed(0)} ms at most.`,
-  );
-}
+await (rounds > 0 ? tellFailover(rounds) : measure());

@@ -17,9 +17,9 @@ import { Accounts } from "./accounts.ts";
 import { Backend } from "./endpoint/backend.ts";
 import { createGate } from "./endpoint/gate.ts";
 import { Health } from "./endpoint/health.ts";
-import type { LocalServer } from "./endpoint/home.ts";
 import { Homes } from "./endpoint/homes.ts";
 import { couchReplicator, embeddedReplicator } from "./endpoint/replication.ts";
+import type { LocalServer } from "./endpoint/servers.ts";
 import { readServerSecrets, type ServerSecrets } from "./secrets.ts";
 
 /** How long requests may go on once it is told to leave, ms. */

@@ -39,7 +39,13 @@ export function addDataCommands(program: Command, line: CommandLine): void {
       "https://user:password@host; - reads it from standard input, since options show in ps",
     )
     .option("--stop", "take the second home away; what it has stays there")
-    .addHelpText("after", examples("maestro data replicate --to -", "maestro data replicate shop --stop"))
+    .addHelpText(
+      "after",
+      examples(
+        "maestro data replicate shop --to https://couch.example.com",
+        "maestro data replicate shop --stop",
+      ),
+    )
     .action((app: string | undefined, flags: { to?: string; stop?: true }) => replicate(line, app, flags));
   data
     .command("export")

@@ -1,4 +1,3 @@
-import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { backoff } from "../../lib/backoff.ts";
@@ -11,13 +10,10 @@ import { countConflicts } from "./conflicts.ts";
 import { describe, type Health } from "./health.ts";
 import { OpenRequests } from "./open-requests.ts";
 import { provision } from "./provision.ts";
-import { ensureDatabase, noteProgress, type Remote, watchRemote } from "./remote.ts";
-import type { DirectionReport, Replicator } from "./replication.ts";
+import type { DirectionReport } from "./replication.ts";
 import type { Side } from "./sequences.ts";
-import { readSide, writeSide } from "./side-file.ts";
-
-/** The local server, which all databases have in common. */
-export type LocalServer = { backend: Backend; health: Health; replicator: Replicator };
+import { type LocalServer, noteProgress, type Remote, watchRemote } from "./servers.ts";
+import { ServingRecord } from "./serving-record.ts";
 
 /** A server that a request may go to. `release`: it is over. */
 export type Admission = { backend: Backend; side: Side; authorization: string; release(): void };
@@ -39,10 +35,9 @@ export class Home {
   readonly events: DatabaseReport["events"] = [];
   /** Aborted when the side changes: feeds end then, and are asked for again. */
   leaving = new AbortController();
-  side: Side;
   comingError: string | null = null;
   readonly #local: LocalServer;
-  readonly #stateFile: string;
+  readonly #record: ServingRecord;
   readonly #log: Log;
   readonly #ending = new AbortController();
   readonly #requests = new OpenRequests();
@@ -51,23 +46,22 @@ export class Home {
 
   private constructor(
     account: Account,
-    parts: { local: LocalServer; stateFile: string; log: Log; checkpoints: Checkpoints; side: Side },
+    parts: { local: LocalServer; log: Log; checkpoints: Checkpoints; record: ServingRecord },
   ) {
     this.account = account;
     this.#local = parts.local;
-    this.#stateFile = parts.stateFile;
+    this.#record = parts.record;
     this.#log = parts.log;
     this.checkpoints = parts.checkpoints;
     this.remote = account.remote === null ? null : watchRemote(account.remote);
-    this.side = this.remote === null ? "local" : parts.side;
     if (this.remote) void this.#live();
   }
 
   static async open(account: Account, parts: { local: LocalServer; state: string; log: Log }): Promise<Home> {
     const file = (kind: string) => join(parts.state, kind, `${account.app}.json`);
     const checkpoints = await Checkpoints.open(file("checkpoints"));
-    const stateFile = file("serving");
-    return new Home(account, { ...parts, checkpoints, stateFile, side: await readSide(stateFile) });
+    const record = await ServingRecord.open(file("serving"));
+    return new Home(account, { ...parts, checkpoints, record });
   }
 
   /** Where a request goes now; waits while that is being decided. Null: nowhere, for the moment. */
@@ -98,6 +92,10 @@ export class Home {
       await Promise.race([decided, pause(Math.max(0, deadline - performance.now()))]);
     }
     return null;
+  }
+
+  get side(): Side {
+    return this.remote === null ? "local" : this.#record.side;
   }
 
   healthOf(side: Side): Health | undefined {
@@ -140,8 +138,8 @@ export class Home {
       const { health } = this.#local;
       const wasWell = await health.known();
       const change = Promise.race([health.changed(), this.remote.health.changed()]);
-      if (!wasWell && this.side === "local" && this.remote.health.isWell)
-        await this.#moveTo("remote", "the local database is not well");
+      const mayLeave = this.side === "local" && this.#record.isSeeded && this.remote.health.isWell;
+      if (!wasWell && mayLeave) await this.#moveTo("remote", "the local database is not well");
       if (wasWell && this.side === "remote") await this.#comeHome(waits.next());
       else {
         waits.reset();
@@ -165,7 +163,6 @@ export class Home {
       const lives =
         reports.length === 2 && reports.every(({ state }) => state === "running" || state === "idle");
       if (this.#replicated && lives) return;
-      await ensureDatabase(this.remote.backend);
       await this.#local.replicator.ensure(this.account.app, remote);
       this.#replicated = true;
     } catch (error) {
@@ -178,8 +175,11 @@ export class Home {
     return countConflicts(this.#local.backend, this.account.app);
   }
 
-  report(): Promise<DirectionReport[]> {
-    return this.#local.replicator.report(this.account.app);
+  async report(): Promise<DirectionReport[]> {
+    const directions = await this.#local.replicator.report(this.account.app);
+    const push = directions.find(({ from }) => from === "local");
+    if (push?.state === "idle" && (push.behind ?? 0) === 0) await this.#record.seed();
+    return directions;
   }
 
   /** First most of it, while the remote serves; then the rest, while requests wait. */
@@ -205,10 +205,8 @@ export class Home {
     }
   }
 
-  /** On the disk first: an endpoint that starts in between knows where the last writes went. */
   async #moveTo(side: Side, reason: string): Promise<void> {
-    await writeSide(this.#stateFile, side);
-    this.side = side;
+    await this.#record.move(side);
     const event = side === "remote" ? "failed over" : "came back";
     this.events.push({ at: new Date().toISOString(), event, reason });
     if (this.events.length > 20) this.events.shift();
@@ -243,7 +241,7 @@ export class Home {
   }
 
   async forget(): Promise<void> {
+    await this.#record.remove();
     await this.#local.replicator.stop(this.account.app);
-    await rm(this.#stateFile, { force: true });
   }
 }

@@ -3,8 +3,9 @@ import type { DatabaseReport, LocalReport } from "../../protocol/data.ts";
 import type { Accounts } from "../accounts.ts";
 import { withoutCredentials } from "./backend.ts";
 import { describe } from "./health.ts";
-import { Home, type LocalServer } from "./home.ts";
+import { Home } from "./home.ts";
 import type { DirectionReport } from "./replication.ts";
+import type { LocalServer } from "./servers.ts";
 
 /** How often it is noted how far replication has come, ms: a feed that changes its home repeats at most about so much. */
 const noteMs = 1000;

@@ -2,18 +2,22 @@ import { z } from "zod";
 import { Backend } from "./backend.ts";
 import type { Checkpoints } from "./checkpoints.ts";
 import { Health } from "./health.ts";
-import type { DirectionReport } from "./replication.ts";
+import type { DirectionReport, Replicator } from "./replication.ts";
 import type { Side } from "./sequences.ts";
+
+/** The local server, which all databases have in common. */
+export type LocalServer = { backend: Backend; health: Health; replicator: Replicator };
 
 /** A database's second home, and whether it is well. Its paths begin at the database. */
 export type Remote = { backend: Backend; health: Health };
 
+/** A database that is not there is made: the first time, and when somebody has removed it. */
 export function watchRemote(url: string): Remote {
   const backend = new Backend({ url });
   const probe = async (signal: AbortSignal) => {
     const { status } = await backend.ask("GET", "", { signal });
-    // One that is not there yet is made before the first replication.
-    if (status !== 200 && status !== 404) throw new Error(`answered ${status}`);
+    if (status === 404) await backend.must("PUT", "", { allow: [412], signal });
+    else if (status !== 200) throw new Error(`answered ${status}`);
   };
   const health = new Health({
     probe,
@@ -24,12 +28,6 @@ export function watchRemote(url: string): Remote {
     patienceMs: 2000,
   });
   return { backend, health };
-}
-
-/** Makes the database at its second home, if it is not there. */
-export async function ensureDatabase(remote: Backend): Promise<void> {
-  const { status } = await remote.ask("GET", "");
-  if (status === 404) await remote.must("PUT", "", { allow: [412] });
 }
 
 const Info = z.looseObject({ update_seq: z.union([z.string(), z.number()]) });
