@@ -192,7 +192,8 @@ function settingsOf(
       listen: { host: "127.0.0.1", port },
       control: run("endpoint.sock"),
       lock: run("endpoint.lock"),
-      local: couch === "embedded" ? { kind: "embedded", socket } : { kind: "couchdb" },
+      // Without databases neither process is started.
+      local: /^(embedded|none)$/.test(couch) ? { kind: "embedded", socket } : { kind: "couchdb" },
     },
   };
 }
