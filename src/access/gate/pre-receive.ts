@@ -53,7 +53,7 @@ async function deploy(update: Update): Promise<void> {
   try {
     await operations.call("incoming", { app });
     for (const note of await checkOut(update.after, incoming)) tell(line(note));
-    const report = await operations.call("restart", { app }, (step) => {
+    const report = await operations.call("restart", { app, commit: update.after }, (step) => {
       const said = stepLine(step);
       if (said !== null) tell(said);
     });
