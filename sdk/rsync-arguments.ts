@@ -18,6 +18,8 @@ export function rsyncArguments(source: string, destination: string, remote?: Rem
   const rsync = new Rsync();
   for (const option of ["recursive", "links", "perms", "times", "delete", "delete-excluded"])
     rsync.set(option);
+  // The modes of directories are Maestro's affair; nobody else of the server is to look into what lies there meanwhile.
+  rsync.set("chmod", "Do-rwx");
   rsync.set("out-format", "%i|%n").set("filter", "merge_-");
   if (remote) {
     // What was sent of a large file when the connection was cut is not sent again.

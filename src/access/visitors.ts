@@ -1,3 +1,4 @@
+import { chmod } from "node:fs/promises";
 import type { Principal } from "../app/principal.ts";
 import { MaestroError, toWire } from "../errors.ts";
 import type { Log } from "../lib/log.ts";
@@ -94,6 +95,8 @@ export class Visitors {
       visit.say({ incoming, repository });
       const end = await visit.ended;
       this.#parts.log.info({ key, app, purpose, ...end }, "access.ended");
+      // rsync has given it the mode of the directory that was sent.
+      if (process.getuid?.() === 0) await chmod(incoming, 0o750);
       if (purpose === "send") await settleCutOff(incoming, end?.exitCode === 0);
       return end === null ? null : (end.exitCode ?? 1);
     } finally {

@@ -28,12 +28,25 @@ export async function prepareIncoming(places: Places, gid: number | null): Promi
 export async function prepareReleases(places: Places, gid: number | null): Promise<void> {
   const modes = modesFor(gid);
   await mkdir(dirname(places.directory), { recursive: true, mode: 0o755 });
+  if (gid !== null) await closeIncoming(places);
   for (const path of [places.directory, places.releases]) {
     await mkdir(path, { recursive: true });
     // Also when they were there: the app may have been given its user since.
     if (gid !== null) await chown(path, -1, gid);
     // Whoever receives the code passes through the app's directory to incoming/, and sees nothing else of it.
     await chmod(path, path === places.directory ? modes.directory | 0o001 : modes.directory);
+  }
+}
+
+/**
+ * rsync gives the directory that it writes to the mode of the one that was sent. Since others pass by on their way,
+ * it has to be closed itself.
+ */
+async function closeIncoming(places: Places): Promise<void> {
+  try {
+    await chmod(places.incoming, 0o750);
+  } catch (error) {
+    if (!isSystemError(error, "ENOENT")) throw error; // It is made closed.
   }
 }
 

@@ -246,14 +246,15 @@ describe("the key of a developer", () => {
   it("can be used for nothing more from the moment when it is removed, and what it is used for ends", async () => {
     const carol = await world.developer("carol", "blog");
     const env = { ...process.env, MAESTRO_SSH: `ssh -F ${carol.config}` };
+    const since = world.maestro.logLength;
     const following = spawn(join(repository, "bin/maestro"), ["logs", "blog", "-f", "--to", world.to()], {
       env,
       stdio: ["ignore", "ignore", "pipe"],
     });
-    const since = world.maestro.logLength;
-    await world.maestro.until("access.session", (entry) => entry["key"] === "carol", Math.max(0, since - 5));
+    const ended = once(following, "exit");
+    await world.maestro.until("access.session", (entry) => entry["key"] === "carol", since);
     await (await world.maestro.client()).call("keys_remove", { key: "carol" });
-    const [code] = await once(following, "exit");
+    const [code] = await ended;
     expect(code).toBe(1);
     const { stderr } = await world.deploy(carol, fixture("traffic"), "--app", "blog");
     expect(stderr).toContain("takes none of your SSH keys");
