@@ -1,15 +1,10 @@
-import { execFile } from "node:child_process";
-import { cp, mkdtemp, rm } from "node:fs/promises";
 import { request } from "node:http";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
+import { Checkout } from "../support/checkout.ts";
 import { fetchFrom, Load } from "../support/load.ts";
 import { fixture, TestMaestro } from "../support/maestro.ts";
 
-const run = promisify(execFile);
 const version = (name: string) => ({ "version.js": `export const version = ${JSON.stringify(name)};\n` });
 
 let maestro: TestMaestro;
@@ -111,14 +106,8 @@ describe("twenty restarts in a row under steady load", () => {
 
   for (const framework of ["express", "fastify"]) {
     it(`fail no request of a ${framework} app that was installed from the registry`, async () => {
-      const directory = await mkdtemp(join(tmpdir(), `maestro-${framework}-`));
-      try {
-        await cp(fixture(framework), directory, { recursive: true });
-        await run("npm", ["ci", "--no-audit", "--no-fund"], { cwd: directory });
-        await twentyRestarts(framework, directory);
-      } finally {
-        await rm(directory, { recursive: true, force: true });
-      }
+      await using checkout = await Checkout.of(framework);
+      await twentyRestarts(framework, checkout.directory);
     }, 300_000);
   }
 });

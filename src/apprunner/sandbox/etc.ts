@@ -34,25 +34,27 @@ const copied = [
   "timezone",
 ] as const;
 
+/** Each sandbox has its own of these bound over them: users.ts. */
+const places = ["passwd", "group"] as const;
+
 /** What is bound at /etc, and with what is bound over it: pairs of the machine's path and the sandbox's. */
 export type Etc = { directory: string; over: readonly (readonly [from: string, to: string])[] };
 
 /**
  * Lays out a directory that stands in for /etc. Where apps already see it, an earlier controller's, each file is
- * replaced as a whole. Users are named by nobody: a name would tell one app of another.
+ * replaced as a whole.
  */
 export function layOutEtc(directory: string): Etc {
   mkdirSync(directory, { recursive: true, mode: 0o755 });
   for (const [name, text] of Object.entries(written))
     put(directory, name, (path) => writeFileSync(path, text));
   for (const name of copied) copy(directory, name);
+  for (const name of places) makePlace(join(directory, name));
   return { directory, over: shown.flatMap((name) => show(directory, name)) };
 }
 
 const written = {
   hosts: "127.0.0.1 localhost\n",
-  passwd: "root:x:0:0:root:/nonexistent:/usr/sbin/nologin\n",
-  group: "root:x:0:\n",
   "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n",
 };
 
@@ -80,10 +82,14 @@ function show(directory: string, name: string): Etc["over"] {
   const target = targetOf(name);
   if (target === null) return [];
   const place = join(directory, name);
-  // Never replaced: to rename something over a place takes away what is mounted there.
   if (lstatSync(target).isDirectory()) mkdirSync(place, { recursive: true, mode: 0o755 });
-  else closeSync(openSync(place, "a", 0o644));
+  else makePlace(place);
   return [[target, join("/etc", name)]];
+}
+
+/** Never replaced: to rename something over a place takes away what is mounted there. */
+function makePlace(path: string): void {
+  closeSync(openSync(path, "a", 0o644));
 }
 
 /** A link to what every app sees anyway stays a link. */

@@ -8,6 +8,7 @@ import { instanceFiles } from "../../protocol/instance-files.ts";
 import type { Runtime } from "../runtime.ts";
 import type { Etc } from "./etc.ts";
 import { type LandlockRules, landlockWords, systemPaths } from "./landlock.ts";
+import { type Users, usersFor, writeUsers } from "./users.ts";
 import { type Inside, inside, view } from "./view.ts";
 
 /** What of this machine the sandboxes are made of. */
@@ -31,8 +32,8 @@ export type Confined = Pick<LaunchSpec, "app" | "directory" | "storage" | "user"
 export type Confinement = {
   words: readonly string[];
   inside: Inside;
-  /** What has to be in a file before the start. */
-  view: { path: string; words: readonly string[] } | null;
+  /** What has to be in files before the start. */
+  view: { path: string; words: readonly string[]; users: Users } | null;
 };
 
 /** Of these levels, the app is in namespaces of its own. */
@@ -64,15 +65,23 @@ function reachable({ directory, node, staticServer, storage }: Inside, port: num
  * for it: a tenth of the time.
  */
 export function writeView({ view }: Pick<Confinement, "view">): void {
-  if (view) writeFileSync(view.path, view.words.map((word) => `${word}\0`).join(""), { mode: 0o600 });
+  if (view === null) return;
+  writeUsers(view.users);
+  writeFileSync(view.path, view.words.map((word) => `${word}\0`).join(""), { mode: 0o600 });
 }
 
 function inNamespaces(spec: Confined, runtime: Runtime, { level, etc, seccomp }: Sandbox): Confinement {
   const { app, directory, storage, scratch, cgroup, terminal } = spec;
   const files = { view: join(scratch, "view"), status: join(scratch, instanceFiles.sandbox), seccomp };
+  const users = usersFor((level === "full" ? spec.user : null) ?? ourselves(), scratch);
   const setup = [
     ...["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--hostname", app],
-    ...view({ ...runtime, directory, storage, etc }),
+    ...view({
+      ...runtime,
+      directory,
+      storage,
+      etc: { ...etc, over: [...etc.over, ...users.over] },
+    }),
     ...["--chdir", inside.directory, "--die-with-parent", ...(terminal ? [] : ["--new-session"])],
     ...["--cap-drop", "ALL", ...(level === "full" ? mayBecomeUser : ["--unshare-user"])],
     ...["--json-status-fd", "8", ...(seccomp === null ? [] : ["--seccomp", "9"])],
@@ -92,9 +101,12 @@ function inNamespaces(spec: Confined, runtime: Runtime, { level, etc, seccomp }:
       staticServer: `${inside.staticServer}/static-server.mjs`,
       storage: storage === null ? null : inside.storage,
     },
-    view: { path: files.view, words: setup },
+    view: { path: files.view, words: setup, users },
   };
 }
+
+/** Who an app is that has no user of its own. */
+const ourselves = (): AppUser => ({ uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 });
 
 const enterScript = fileURLToPath(new URL("./enter.sh", import.meta.url));
 
