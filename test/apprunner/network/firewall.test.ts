@@ -350,3 +350,13 @@ describe("the probe", () => {
     expect(stdout).toContain("only root");
   });
 });
+
+it("an app that asked from the very port of a client does not answer that client on a port that nobody owns", async () => {
+  const localPort = await neighbour.listen({ port: 0 });
+  await neighbour.unlisten({ port: localPort });
+  // What it asked is remembered for a while; then the proxy, which has not heard of the owner's death, comes from there.
+  expect(await neighbour.connect({ port: leased, localPort })).toBe("ECONNREFUSED");
+  await neighbour.listen({ port: leased });
+  expect(await proxy.connect({ port: leased, localPort })).toMatch(/^(ECONNREFUSED|no answer)$/);
+  expect(await neighbour.accepted()).toBe(0);
+});
