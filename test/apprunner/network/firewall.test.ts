@@ -360,3 +360,12 @@ it("an app that asked from the very port of a client does not answer that client
   expect(await proxy.connect({ port: leased, localPort })).toMatch(/^(ECONNREFUSED|no answer)$/);
   expect(await neighbour.accepted()).toBe(0);
 });
+
+it("a table that was closed is brought back by no later look or change", async () => {
+  await firewall.own(ownerUid, leased);
+  await firewall.close();
+  await firewall.disown(ownerUid, leased);
+  expect(await firewall.restore()).toBe(false);
+  const { stdout } = await run("nft", ["list", "tables"]);
+  expect(stdout).not.toContain(firewall.table);
+});
