@@ -7,6 +7,7 @@ import { recover } from "./control/recover.ts";
 import { endAllRuns } from "./control/run.ts";
 import { endEverything } from "./ending.ts";
 import { lockHome, prepareHome } from "./home.ts";
+import { closeInherited } from "./lib/descriptors.ts";
 import { createLog, type Log } from "./lib/log.ts";
 import { ownVersion } from "./lib/own-version.ts";
 import { assemble, type Door, formatAddress, type Indoors, openDoor, type Parts } from "./maestro.ts";
@@ -29,6 +30,7 @@ type Ending = EndingSignal | NextVersion;
  */
 export async function serve(flags: Record<string, unknown>, env: NodeJS.ProcessEnv): Promise<void> {
   const handed = inheritedSockets(env, process.pid);
+  closeInherited();
   const config = loadConfig(flags, env);
   const log = createLog(config.logLevel);
   await prepareHome(config.home);

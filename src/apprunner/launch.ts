@@ -1,11 +1,20 @@
-import { spawn } from "node:child_process";
-import { chownSync, closeSync, existsSync, fchmodSync, fchownSync, mkdirSync, openSync } from "node:fs";
+import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
+import {
+  chownSync,
+  closeSync,
+  existsSync,
+  fchmodSync,
+  fchownSync,
+  mkdirSync,
+  openSync,
+  rmSync,
+} from "node:fs";
 import type { Socket } from "node:net";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { AppUser } from "../app/app.ts";
 import type { LaunchSpec } from "../app/instance.ts";
-import { MaestroError } from "../errors.ts";
+import { isSystemError, MaestroError } from "../errors.ts";
 import { ceilingsFor } from "./ceilings.ts";
 import type { Cgroup } from "./cgroup/cgroup.ts";
 import { chain } from "./chain.ts";
@@ -30,9 +39,16 @@ export async function launch(spec: LaunchSpec, host: Host): Promise<KnownInstanc
   try {
     return await start(spec, host, cgroup);
   } catch (error) {
-    await cgroup?.remove();
+    await forget(spec, cgroup).catch(() => {}); // why it failed counts; the next controller removes what is left
     throw error;
   }
+}
+
+/** Also what came up and was not written down: nobody would ever end it. */
+async function forget({ runDirectory }: LaunchSpec, cgroup: Cgroup | null): Promise<void> {
+  await cgroup?.kill();
+  await cgroup?.remove();
+  rmSync(runDirectory, { recursive: true, force: true });
 }
 
 async function start(spec: LaunchSpec, host: Host, cgroup: Cgroup | null): Promise<KnownInstance> {
@@ -68,17 +84,22 @@ async function startShim(
 ): Promise<void> {
   using stdout = openLog(spec.output.stdout, spec.user);
   using stderr = openLog(spec.output.stderr, spec.user);
-  const child = spawn("/bin/sh", [shim, spec.runDirectory, ...command], {
-    argv0: `apprunner.${spec.app}`,
-    cwd: spec.directory,
-    env,
-    detached: true,
-    stdio: ["ignore", stdout.fd, stderr.fd, "pipe"],
-  });
+  const child = spawnShim(spec, command, { env, stdio: ["ignore", stdout.fd, stderr.fd, "pipe"] });
   await new Promise<void>((resolve, reject) => {
     child.once("error", (cause) => reject(cannotSpawn(spec, cause)));
     untilTold(child.stdio[3] as Socket, 2, resolve);
   });
+}
+
+/** What execve(2) refuses at once, spawn throws; what it finds out later comes as an event. */
+function spawnShim(spec: LaunchSpec, command: readonly string[], options: SpawnOptions): ChildProcess {
+  const { app, directory, runDirectory } = spec;
+  const place = { argv0: `apprunner.${app}`, cwd: directory, detached: true };
+  try {
+    return spawn("/bin/sh", [shim, runDirectory, ...command], { ...options, ...place });
+  } catch (cause) {
+    throw cause instanceof Error ? cannotSpawn(spec, cause) : cause;
+  }
 }
 
 /**
@@ -107,6 +128,10 @@ function openLog(path: string, user: AppUser | null): Disposable & { fd: number 
 }
 
 function cannotSpawn({ app, directory }: LaunchSpec, cause: Error): MaestroError {
+  if (isSystemError(cause, "E2BIG")) {
+    const message = `${app} could not be started: its environment is more than the 128 KB that the kernel takes; keep what is large in a file`;
+    return new MaestroError("BAD_INPUT", message, { app }, { cause });
+  }
   if (existsSync(directory)) {
     return new MaestroError("INTERNAL", `${app} could not be started: ${cause.message}`, { app }, { cause });
   }

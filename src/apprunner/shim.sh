@@ -31,7 +31,7 @@ shim() {
 # or no newline.
 program() {
   read -r stat </proc/self/stat
-  identify ${stat#*) } >"$run/process"
+  identify ${stat#*) } >"$run/process" || exit 126 # no room on the disk
   exec "$@"
 }
 

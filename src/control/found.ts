@@ -24,11 +24,7 @@ export async function findInstances(controller: Controller): Promise<Found> {
       continue;
     }
     if (found) ended.push(found);
-    if (found) await bury(controller, found);
-    else await controller.runner.endUnrecognised(path);
-    await rm(path, { recursive: true, force: true }).catch((error: Error) => {
-      controller.log.warn({ path, error: error.message }, "instance.not-tidied");
-    });
+    await tidyUp(controller, path, found);
   }
   // Before anything is started: what is not among these is nobody's.
   await controller.runner.sweep(new Set(running.map(({ key }) => key))).catch((error: Error) => {
@@ -36,6 +32,17 @@ export async function findInstances(controller: Controller): Promise<Found> {
   });
   running.sort((one, other) => byStart(other.running, one.running));
   return { running: new Set(running), ended };
+}
+
+/** What hangs in the kernel and cannot be ended must not keep this controller from starting: the next one tries again. */
+async function tidyUp(controller: Controller, path: string, found: EndedInstance | null): Promise<void> {
+  try {
+    if (found) await bury(controller, found);
+    else await controller.runner.endUnrecognised(path);
+    await rm(path, { recursive: true, force: true });
+  } catch (error) {
+    controller.log.warn({ path, error: (error as Error).message }, "instance.not-tidied");
+  }
 }
 
 /** What an instance leaves behind would hold its port, or answer in the place of its successor. */

@@ -28,7 +28,10 @@ function replaceDead(controller: Controller, app: App, instance: Instance, exit:
   if (controller.ending.aborted) return;
   const revival = beginRevival(runtime, instance.id);
   // Children that it left behind would hold its port, or answer in its place.
-  void controller.runner.stop(instance.running, { graceMs: 0 });
+  void controller.runner.stop(instance.running, { graceMs: 0 }).catch((error: Error) => {
+    const facts = { app: app.name, instance: instance.id, error: error.message };
+    controller.log.error(facts, "instance.not-ended");
+  });
   void noteDeath(controller, runtime, app, instance, exit).then(() =>
     revive(controller, app.name, instance.id, revival),
   );

@@ -112,11 +112,19 @@ export class KeptLog {
   }
 
   async #cut(): Promise<void> {
-    const from = this.#cutTo;
+    const from = this.#firstWorthKeeping();
     const to = wholeBlocks(Math.min(this.#size, from + this.#bounds.partBytes));
     await cutOff(this.#path, from, to);
     this.#cutTo = to;
     this.#times?.trim(0, to);
+  }
+
+  /** An app can make its log longer than it is: a hole of terabytes, truncate(2), is not carried over. */
+  #firstWorthKeeping(): number {
+    const { size, blocks } = statSync(this.#path);
+    const kept = this.#bounds.parts * this.#bounds.partBytes;
+    const live = size - this.#cutTo;
+    return live > kept && blocks * 512 < live / 2 ? wholeBlocks(size - kept) : this.#cutTo;
   }
 
   #failed(error: unknown): void {

@@ -1,11 +1,12 @@
 import { spawnSync } from "node:child_process";
-import { stat } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { LaunchSpec } from "../../src/app/instance.ts";
 import { launch } from "../../src/apprunner/launch.ts";
 import { untilReady } from "../../src/apprunner/ready.ts";
-import { readProcess } from "../../src/lib/processes.ts";
+import { environmentOf, listProcesses, readProcess } from "../../src/lib/processes.ts";
 import { isRoot, lineIn, Place, question, someUser, textOf } from "../support/apprunner.ts";
 
 type Self = {
@@ -225,5 +226,39 @@ describe("the end of an instance", () => {
     for (const signal of ["SIGTERM", "SIGHUP", "SIGINT"]) process.kill(shim, signal);
     process.kill(instance.pid, "SIGTERM");
     expect(await instance.exited).toEqual({ code: 7, signal: null });
+  });
+});
+
+describe("a start that fails", () => {
+  const processesAt = (port: number | null) =>
+    listProcesses().filter(({ pid }) => environmentOf(pid).has(`PORT=${port}`));
+
+  it("leaves no process, no control group and no run directory when nobody can write down who runs", async () => {
+    await using place = await Place.create();
+    const spec = await place.spec();
+    await mkdir(join(spec.runDirectory, "process"), { recursive: true }); // as on a disk without room
+    await expect(launch(spec, place.host)).rejects.toMatchObject({
+      code: "INTERNAL",
+      message: expect.stringContaining("nothing came up"),
+    });
+    expect(processesAt(spec.port)).toEqual([]);
+    expect(place.host.cgroups?.find(spec.key) ?? null).toBeNull();
+    expect(existsSync(spec.runDirectory)).toBe(false);
+  });
+
+  it("leaves no run directory when the release is gone", async () => {
+    await using place = await Place.create();
+    const spec = await place.spec({ directory: join(place.home, "gone") });
+    await expect(launch(spec, place.host)).rejects.toMatchObject({ code: "NOTHING_TO_RUN" });
+    expect(existsSync(spec.runDirectory)).toBe(false);
+  });
+
+  it("says so when the environment is larger than the kernel takes", async () => {
+    await using place = await Place.create();
+    const spec = await place.spec({ env: { LARGE: "x".repeat(200_000) } });
+    await expect(launch(spec, place.host)).rejects.toMatchObject({
+      code: "BAD_INPUT",
+      message: expect.stringContaining("environment"),
+    });
   });
 });

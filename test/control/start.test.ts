@@ -2,112 +2,17 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { Exit, LaunchSpec } from "../../src/app/instance.ts";
-import type { Release } from "../../src/app/release.ts";
 import { loadConfig } from "../../src/config.ts";
 import { Controller } from "../../src/control/controller.ts";
 import { History } from "../../src/control/history.ts";
-import type { Databases, Releases, Runner, Traffic } from "../../src/control/ports.ts";
+import type { Databases, Releases, Traffic } from "../../src/control/ports.ts";
 import { Registry } from "../../src/control/registry.ts";
 import { startInstance } from "../../src/control/start.ts";
 import { MaestroError } from "../../src/errors.ts";
 import { silentLog } from "../../src/lib/log.ts";
 import { Stamps } from "../../src/lib/stamp.ts";
 import { AppLogs } from "../../src/logs/app-logs.ts";
-
-/** The declared port of Apprunner: what each launch does is said in advance, and what was asked for is noted. */
-class ScriptedRunner implements Runner {
-  readonly isolation: Runner["isolation"] = {
-    level: "process",
-    holds: {},
-    notes: [],
-    attempts: [],
-    triedAt: null,
-  };
-  async tryIsolation() {
-    return this.isolation;
-  }
-  readonly launched: LaunchSpec[] = [];
-  readonly stopped: string[] = [];
-  readonly released: number[] = [];
-  #nextPort = 20_001;
-  readonly #script: (MaestroError | null)[];
-  readonly words: string[];
-  readonly #ends = new Map<string, (exit: Exit) => void>();
-
-  constructor(script: (MaestroError | null)[], words: string[]) {
-    this.#script = script;
-    this.words = words;
-  }
-
-  async launch(spec: LaunchSpec) {
-    this.launched.push(spec);
-    const { promise, resolve } = Promise.withResolvers<Exit>();
-    this.#ends.set(spec.key, resolve);
-    return { key: spec.key, pid: 4_000_000 + this.launched.length, startTime: "1", exited: promise };
-  }
-
-  async startProgram(): Promise<never> {
-    throw new Error("no program is started here");
-  }
-
-  async untilReady({ port }: { port: number }) {
-    const failure = this.#script.shift();
-    if (failure) throw failure;
-    return { host: "127.0.0.1" as const, port };
-  }
-
-  async stop({ key, exited }: { key: string; exited: Promise<Exit> }) {
-    this.stopped.push(key);
-    this.#ends.get(key)?.({ code: 1, signal: null });
-    return exited;
-  }
-
-  limit() {}
-  readonly unlimited = [];
-  confinementOf() {
-    return { level: "process" as const, memory: { now: null, limit: null } };
-  }
-  async sweep() {}
-  nameHosts() {}
-  async close() {}
-
-  async leasePort() {
-    const port = this.#nextPort++;
-    return { port, release: () => void this.released.push(port) };
-  }
-
-  reservePort(port: number) {
-    return { port, release() {} };
-  }
-
-  freeze = async () => true;
-  thaw = async () => {};
-  adopt = async () => null;
-  endUnrecognised = async () => {};
-  effectiveUser = () => null;
-}
-
-const release: Release = {
-  v: 1,
-  app: "blog",
-  number: 3,
-  checksum: "",
-  files: 1,
-  bytes: 1,
-  createdAt: "2026-01-01T00:00:00.000Z",
-  plan: {
-    source: "app.js",
-    processes: { web: { kind: "node", file: "app.js" } },
-    ready: { kind: "http", path: "/" },
-    env: {},
-    formation: {},
-    hostnames: [],
-    storage: false,
-    limits: {},
-    notes: [],
-  },
-};
+import { release, ScriptedRunner } from "../support/scripted-runner.ts";
 
 let home: string;
 beforeEach(async () => {

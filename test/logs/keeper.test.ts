@@ -178,3 +178,16 @@ describe("a keeper", () => {
     expect(await textOf(`${log}.times`)).toMatch(/^9 /);
   });
 });
+
+it("a log that its app made longer than it is costs its keeper no more than what is kept", async () => {
+  const bounds = { partBytes: mega, parts: 3 };
+  await home.keeper(bounds);
+  await writeFile(log, "first\n");
+  await truncate(log, 2 ** 40);
+  await appendFile(log, "last\n");
+  await home.untilKept(log, bounds);
+  const { blocks } = await stat(log);
+  expect(blocks * 512).toBeLessThan(2 * mega);
+  const [line] = await new AppLogs(home.home).recent({ app: "shop", lines: 1 });
+  expect(line?.text.replaceAll("\0", "")).toBe("last");
+});

@@ -44,8 +44,8 @@ export class Tenant implements AsyncDisposable {
   }
 
   /** "answered by UID", an error code such as "ECONNREFUSED", or "no answer". */
-  async connect({ host = "127.0.0.1", port }: Place): Promise<unknown> {
-    return this.#ask("connect", { host, port, patience });
+  async connect({ host = "127.0.0.1", port, localPort }: Place & { localPort?: number }): Promise<unknown> {
+    return this.#ask("connect", { host, port, localPort, patience });
   }
 
   /** "answered", an error code, or "no answer". */

@@ -23,6 +23,7 @@ export class Firewall {
   readonly table: string;
   #rules: Rules;
   readonly #queue = new Serializer<"table">();
+  #isClosed = false;
 
   private constructor(table: string, rules: Rules) {
     this.table = table;
@@ -98,6 +99,7 @@ export class Firewall {
   /** Puts the table back if it is gone, and says whether it was. For a look from time to time. */
   async restore(): Promise<boolean> {
     return this.#queue.run("table", async () => {
+      if (this.#isClosed) return false;
       try {
         await listSet(this.table, "owners");
         return false;
@@ -109,15 +111,18 @@ export class Firewall {
     });
   }
 
-  /** Removes the table: from now on apps reach what any user of the machine does. */
+  /** Removes the table, for good: from now on apps reach what any user of the machine does. */
   async close(): Promise<void> {
-    await this.#queue.run("table", () => apply(`remove ${this.table}`, `${deleteTable(this.table)}\n`));
+    await this.#queue.run("table", () => {
+      this.#isClosed = true;
+      return apply(`remove ${this.table}`, `${deleteTable(this.table)}\n`);
+    });
   }
 
   /** One after the other. What nft refuses is not remembered either. */
   async #change(plan: (rules: Rules) => Change | null): Promise<void> {
     await this.#queue.run("table", async () => {
-      const change = plan(this.#rules);
+      const change = this.#isClosed ? null : plan(this.#rules);
       if (change === null) return;
       const before = this.#rules;
       this.#rules = { ...before, ...change.changed };

@@ -124,6 +124,8 @@ ${askUnknown(6)}
     tcp sport @leased goto answer_leased
     ${app} tcp sport @open reject with tcp reset
     ${app} tcp sport @closed reject with tcp reset
+${refuseOthers(4, rules)}
+${refuseOthers(6, rules)}
 ${answerAsked(4)}
 ${answerAsked(6)}
     ${app} tcp sport ${rules.ports.from}-${rules.ports.to} reject with tcp reset
@@ -155,6 +157,15 @@ function askUnknown(family: Family): string {
     `    ${to} @asked${family} ${to} . meta skuid != @askers${family} drop`,
     `    delete @others${family} { ${to} } ${remember} accept`,
   ].join("\n");
+}
+
+/**
+ * On a port of the range that is nobody's an app answers itself alone: not the proxy either, which for a moment may not
+ * have heard that the owner died, and may come from the very port from which the app has asked.
+ */
+function refuseOthers(family: Family, { uids, ports }: Rules): string {
+  const app = `meta skuid ${uids.from}-${uids.to} tcp sport ${ports.from}-${ports.to}`;
+  return `    ${app} ${ends(family, "back")} @others${family} reject with tcp reset`;
 }
 
 /** Who is no app must not inherit what an app asked from the port that it has now. */

@@ -350,3 +350,22 @@ describe("the probe", () => {
     expect(stdout).toContain("only root");
   });
 });
+
+it("an app that asked from the very port of a client does not answer that client on a port that nobody owns", async () => {
+  const localPort = await neighbour.listen({ port: 0 });
+  await neighbour.unlisten({ port: localPort });
+  // What it asked is remembered for a while; then the proxy, which has not heard of the owner's death, comes from there.
+  expect(await neighbour.connect({ port: leased, localPort })).toBe("ECONNREFUSED");
+  await neighbour.listen({ port: leased });
+  expect(await proxy.connect({ port: leased, localPort })).toMatch(/^(ECONNREFUSED|no answer)$/);
+  expect(await neighbour.accepted()).toBe(0);
+});
+
+it("a table that was closed is brought back by no later look or change", async () => {
+  await firewall.own(ownerUid, leased);
+  await firewall.close();
+  await firewall.disown(ownerUid, leased);
+  expect(await firewall.restore()).toBe(false);
+  const { stdout } = await run("nft", ["list", "tables"]);
+  expect(stdout).not.toContain(firewall.table);
+});
