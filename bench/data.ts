@@ -158,7 +158,7 @@ async function tellFailover(rounds: number): Promise<void> {
   const { acknowledged, gapsMs, lost } = await failoverStory(endpoint, app, rounds);
   console.log(
     `Failover, ${rounds} rounds: ${acknowledged} documents acknowledged, ` +
-      `${lost.local.length + lost.remote.length} lost; writes stopped for ${median(gapsMs).toFixed(0)} ms at the median, ` +
+      `${lost.local.length + lost.remote.length} lost (${lost.local.length} here, ${lost.remote.length} there); writes stopped for ${median(gapsMs).toFixed(0)} ms at the median, ` +
       `${Math.max(...gapsMs).toFixed(0)} ms at most.`,
   );
 }

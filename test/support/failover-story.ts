@@ -89,7 +89,7 @@ export async function failoverStory(endpoint: TestEndpoint, app: TestApp, rounds
 /** Replication is live: what is written last is in both homes a moment later. */
 async function untilBoth(endpoint: TestEndpoint, app: TestApp, count: number): Promise<void> {
   const { app: name } = app.account;
-  const deadline = performance.now() + 20_000;
+  const deadline = performance.now() + 60_000;
   for (;;) {
     const here = (await app.ask("GET", "")).json().doc_count;
     const there = (await endpoint.remote.ask("GET", `/${name}`)).json().doc_count;
