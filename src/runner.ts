@@ -176,6 +176,7 @@ async function refuseWeakIsolation({ isolation: wanted }: Config, watch: Isolati
   if (!isAtLeast(level, wanted)) throw tooWeak(wanted, `this machine offers only "${level}"`, notes);
   const tried = await watch.tried();
   const broken = brokenPromises(wanted, tried.holds);
+  if (tried.triedAt === null) throw tooWeak(wanted, "it could not be tried whether it holds", tried.notes);
   if (broken.length === 0) return;
   throw tooWeak(wanted, `${broken.join(", ")} of apps were found not to be kept apart`, tried.notes);
 }

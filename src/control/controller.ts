@@ -150,10 +150,10 @@ export class Controller {
     return hostnamesOf(app, this.config.domain);
   }
 
-  /** What apps find as hosts of this machine. A wildcard cannot be one. */
+  /** What apps find as hosts of this machine, so that they call each other where no DNS knows them. */
   nameHosts(): void {
     const hostnames = this.registry.all().flatMap((app) => this.hostnames(app));
-    this.runner.nameHosts(hostnames.filter((hostname) => !hostname.startsWith("*.")));
+    this.runner.nameHosts(hostnames.filter((hostname) => isOurs(hostname, this.config.domain)));
   }
 
   /** Where an app's traffic should go, given what runs of it now. */
@@ -173,4 +173,13 @@ export class Controller {
     this.nameHosts();
     await this.traffic.apply({ replace: false, put: [this.route(app)], remove: [] });
   }
+}
+
+/**
+ * Whether a name can only be meant here: below the domain of this Maestro, or where the DNS has no names (RFC 6761). Any
+ * other may be somebody's on the internet: an app that takes it for a hostname must not get what its neighbours send there.
+ */
+function isOurs(hostname: string, domain: string): boolean {
+  const homes = [domain, "localhost", "test"].map((home) => `.${home}`);
+  return !hostname.startsWith("*.") && homes.some((home) => hostname.endsWith(home));
 }

@@ -140,6 +140,25 @@ describe.runIf(isRoot)("an app cannot", () => {
   });
 });
 
+describe("a hostname that an app takes", () => {
+  it("leads its neighbours to it only where it cannot be somebody else's", async () => {
+    const taken = [
+      "api.example.com",
+      "metadata.google.internal",
+      "localhost",
+      "friend.test",
+      "friend.localhost",
+    ];
+    const hostnames = JSON.stringify({ maestro: { hostnames: taken } });
+    await maestro.change("attacker", { "app.json": hostnames });
+    const { done } = await has("victim", "/read", { path: "/etc/hosts" });
+    const names = String(done).match(/\S+$/gm);
+    expect(names).toEqual(expect.arrayContaining(["friend.test", "friend.localhost"]));
+    expect(names?.filter((name) => /example|internal/.test(name))).toEqual([]);
+    expect(names?.filter((name) => name === "localhost")).toHaveLength(1);
+  });
+});
+
 describe("an app can", () => {
   it("call another through the proxy, by hostname", async () => {
     const url = `http://victim.test:${maestro.httpPort}/`;
