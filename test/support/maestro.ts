@@ -20,7 +20,7 @@ export class TestMaestro implements AsyncDisposable {
   readonly #flags: readonly string[];
   readonly #program: string;
   #child: ChildProcess | null = null;
-  #client: Client | null = null;
+  #client: Promise<Client> | null = null;
   readonly #log: LogEntry[] = [];
   readonly #listeners = new Set<(entry: LogEntry) => void>();
   #errors = "";
@@ -148,8 +148,13 @@ export class TestMaestro implements AsyncDisposable {
   }
 
   async client(): Promise<Client> {
-    this.#client ??= await connect({ server: this.rpc });
+    this.#client ??= connect({ server: this.rpc });
     return this.#client;
+  }
+
+  #hangUp(): void {
+    void this.#client?.then((client) => client.close());
+    this.#client = null;
   }
 
   /** Puts a fixture, with some files replaced, into an app's incoming/. */
@@ -182,14 +187,12 @@ export class TestMaestro implements AsyncDisposable {
   async ended(): Promise<void> {
     const child = this.#child;
     if (child && child.exitCode === null && child.signalCode === null) await once(child, "exit");
-    this.#client?.close();
-    this.#client = null;
+    this.#hangUp();
   }
 
   /** Signals the controller and waits for its end. */
   async end(signal: NodeJS.Signals): Promise<number | null> {
-    this.#client?.close();
-    this.#client = null;
+    this.#hangUp();
     const child = this.#child;
     if (!child || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null;
     const exited = once(child, "exit");

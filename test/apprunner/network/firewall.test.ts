@@ -11,18 +11,22 @@ import { Tenant } from "../../support/tenant.ts";
 
 const run = promisify(execFile);
 
+/** Users and ports of this run alone: the table of one that was killed must not be in the way of the next. */
+const firstUid = 1_980_000_000 + (process.pid % 10_000) * 200;
+const firstPort = 10_000 + (process.pid % 30) * 300;
+const [openPort, closedPort] = [firstPort, firstPort + 1];
 const options: FirewallOptions = {
   id: `test_${process.pid}`,
-  uids: { from: 1_987_650_000, to: 1_987_650_099 },
-  ports: { from: 19_100, to: 19_299 },
-  openPorts: [19_080],
-  closedPorts: [19_072],
+  uids: { from: firstUid, to: firstUid + 99 },
+  ports: { from: firstPort + 10, to: firstPort + 299 },
+  openPorts: [openPort],
+  closedPorts: [closedPort],
 };
-const [ownerUid, neighbourUid] = [1_987_650_001, 1_987_650_002];
+const [ownerUid, neighbourUid] = [firstUid + 1, firstUid + 2];
 /** An app of another Maestro, and somebody who has an account on the machine. */
-const [foreignUid, accountUid] = [1_987_660_001, 29_777];
+const [foreignUid, accountUid] = [firstUid + 101, 29_777];
 /** Another one in each test, and the one above it: what a test leaves in the kernel is not in the way of the next. */
-let leased = 19_100;
+let leased = firstPort + 10;
 
 let scope: AsyncDisposableStack;
 let firewall: Firewall;
@@ -52,8 +56,8 @@ const addresses = ["127.0.0.1", "::1", ...(machinesOwnAddress === undefined ? []
 
 describe.each(addresses)("an app that connects to %s", (host) => {
   it("reaches the ports that are open to all", async () => {
-    await proxy.listen({ host, port: 19_080 });
-    expect(await owner.connect({ host, port: 19_080 })).toBe("answered by 0");
+    await proxy.listen({ host, port: openPort });
+    expect(await owner.connect({ host, port: openPort })).toBe("answered by 0");
   });
 
   it("reaches its own leased port", async () => {
@@ -94,9 +98,9 @@ describe.each(addresses)("an app that connects to %s", (host) => {
   });
 
   it("is refused by Maestro's own ports, and those below 1024", async () => {
-    await proxy.listen({ host, port: 19_072 });
+    await proxy.listen({ host, port: closedPort });
     await proxy.listen({ host, port: 977 });
-    expect(await owner.connect({ host, port: 19_072 })).toBe("ECONNREFUSED");
+    expect(await owner.connect({ host, port: closedPort })).toBe("ECONNREFUSED");
     expect(await owner.connect({ host, port: 977 })).toBe("ECONNREFUSED");
     expect(await proxy.accepted()).toBe(0);
   });
@@ -141,17 +145,17 @@ describe("an app", () => {
 
   it("reaches a port once it is opened, and not once it is closed again", async () => {
     const port = await proxy.listen({ port: 0 });
-    await firewall.setOpenPorts([19_080, port]);
+    await firewall.setOpenPorts([openPort, port]);
     expect(await owner.connect({ port })).toBe("answered by 0");
     await firewall.setOpenPorts([]);
     expect(await owner.connect({ port })).toBe("ECONNREFUSED");
   });
 
   it("does not stand in for the proxy or Maestro, when these are away", async () => {
-    await owner.listen({ port: 19_080 });
-    await owner.listen({ port: 19_072 });
-    expect(await proxy.connect({ port: 19_080 })).toBe("no answer");
-    expect(await proxy.connect({ port: 19_072 })).toBe("no answer");
+    await owner.listen({ port: openPort });
+    await owner.listen({ port: closedPort });
+    expect(await proxy.connect({ port: openPort })).toBe("no answer");
+    expect(await proxy.connect({ port: closedPort })).toBe("no answer");
     expect(await owner.accepted()).toBe(0);
   });
 });
@@ -248,7 +252,7 @@ describe("what is not Maestro's", () => {
   });
 
   it("is another Maestro: each guards its own, and both stand side by side", async () => {
-    const uids = { from: 1_987_660_000, to: 1_987_660_099 };
+    const uids = { from: firstUid + 100, to: firstUid + 199 };
     const other = await Firewall.open({ ...options, id: `${options.id}_other`, uids });
     scope.defer(() => other.close());
     const foreign = await start(foreignUid);
