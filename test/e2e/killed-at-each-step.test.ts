@@ -70,7 +70,7 @@ async function expectOneWhole(): Promise<number> {
   expect(instances.map(({ state, release }) => ({ state, release }))).toEqual([
     { state: "serving", release },
   ]);
-  expect(atWork()).toEqual({ groups: instances.map(({ pid }) => pid), shims: instances.length });
+  expect(atWork()).toEqual({ groups: instances.map(startedFor), shims: instances.length });
   expect(await namesIn("run/instances")).toEqual(instances.map(({ key }) => key));
 
   const releases = (await namesIn("apps/shop/releases")).filter((name) => !name.startsWith(".staged-"));
@@ -96,6 +96,11 @@ function atWork(): { groups: number[]; shims: number } {
   const isShim = ({ pid }: { pid: number }) => isNamed(pid, "apprunner.shop");
   const groups = new Set(here.filter((found) => !isShim(found)).map(({ group }) => group));
   return { groups: [...groups], shims: here.filter(isShim).length };
+}
+
+/** Whom the shim of an instance started: the app, or what leads to it. */
+function startedFor({ key }: { key: string }): number {
+  return Number(readFileSync(join(maestro.home, "run/instances", key, "process"), "utf8").split(" ")[0]);
 }
 
 const isNamed = (pid: number, name: string) =>

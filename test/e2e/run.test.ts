@@ -17,7 +17,7 @@ import { call, dnodeSession } from "../support/rpc.ts";
 const entry = join(repository, "bin/maestro.ts");
 let maestro: TestMaestro;
 beforeAll(async () => {
-  maestro = await TestMaestro.start("--stop-grace", "5");
+  maestro = await TestMaestro.start("--stop-grace", "5", "--warm", "0");
   await maestro.deploy("shop", fixture("traffic"));
 });
 afterAll(async () => {
