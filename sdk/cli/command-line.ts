@@ -48,6 +48,7 @@ export class ProgramEnded extends Error {
   }
 }
 
+const isDatabase = /^(https?:\/\/|-$)/;
 const defaultServer = "127.0.0.1:7272";
 
 /** One call of the command line: where it asks, and how it answers. */
@@ -71,8 +72,8 @@ export class CommandLine {
 
   /** The server that was named, by option or environment; undefined when the default one is meant. */
   get namedServer(): string | undefined {
-    const { to, server } = this.#options();
-    if (to !== undefined) return sshServer(to);
+    const { server } = this.#options();
+    if (this.to !== undefined) return sshServer(this.to);
     return server ?? (this.parts.terminal.env["MAESTRO_SERVER"] || undefined);
   }
 
@@ -83,9 +84,16 @@ export class CommandLine {
     return to === undefined ? undefined : sshServer(to);
   }
 
-  /** What --to says, as it was written. */
+  /** The server that --to names, as it was written. */
   get to(): string | undefined {
-    return this.#options().to;
+    const { to } = this.#options();
+    return to === undefined || isDatabase.test(to) ? undefined : to;
+  }
+
+  /** What --to says where it is the second home of a database: a URL, or "-" for standard input. */
+  get toDatabase(): string | undefined {
+    const { to } = this.#options();
+    return to !== undefined && isDatabase.test(to) ? to : undefined;
   }
 
   /** What the project in the working directory remembers. */

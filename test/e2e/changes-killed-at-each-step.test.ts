@@ -1,7 +1,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { App } from "../../src/app/app.ts";
 import { fetchFrom } from "../support/load.ts";
 import { fixture, repository, TestMaestro } from "../support/maestro.ts";
@@ -55,7 +55,11 @@ async function expectWhole(): Promise<void> {
   const frozen = await instances("frozen");
   expect(frozen.map(({ pid }) => standsStill(pid))).toEqual(frozen.map(() => true));
   const all = [...serving, ...frozen].map(({ key }) => key).sort();
-  expect((await readdir(join(maestro.home, "run/instances"))).sort()).toEqual(all);
+  // One that is ending is in neither list, and there until it has ended.
+  await vi.waitFor(
+    async () => expect((await readdir(join(maestro.home, "run/instances"))).sort()).toEqual(all),
+    { timeout: 20_000 },
+  );
 
   const { releases } = await (await client()).call("releases", { app: "shop" });
   const versions = new Set(

@@ -122,8 +122,11 @@ describe("rollback", () => {
 
   it("waits its turn, or is told that another deploy is under way", async () => {
     const client = await maestro.client();
+    const begun = Promise.withResolvers<void>();
+    const restarting = client.call("restart", { app: "shop" }, { onProgress: () => begun.resolve() });
+    await begun.promise;
     const [restarted, refused, waited] = await Promise.allSettled([
-      client.call("restart", { app: "shop" }),
+      restarting,
       client.call("rollback", { app: "shop" }),
       client.call("rollback", { app: "shop", wait: true }),
     ]);

@@ -4,7 +4,7 @@ import { App } from "../../src/app/app.ts";
 import type { InstanceReport } from "../../src/app/reports.ts";
 import { namesIn } from "../../src/lib/directory.ts";
 import { lockHolder } from "../../src/lib/lock-file.ts";
-import { processesOf, type Trace } from "./chaos-processes.ts";
+import { partsOf, processesOf, type Trace } from "./chaos-processes.ts";
 import type { TestMaestro } from "./maestro.ts";
 
 /** What is not as it should be while everything serves and nothing happens, in words. */
@@ -76,9 +76,9 @@ function orphans(
   running: readonly InstanceReport[],
   known: readonly number[],
 ): string[] {
-  const isKnown = ({ pid, group, command }: Trace) =>
-    known.includes(pid) ||
-    running.some((instance) => group === instance.pid || isShimOf(home, instance, command));
+  const parts = new Set(running.flatMap((instance) => partsOf(instance.pid).map(({ pid }) => pid)));
+  const isKnown = ({ pid, command }: Trace) =>
+    known.includes(pid) || parts.has(pid) || running.some((instance) => isShimOf(home, instance, command));
   return processesOf(home)
     .filter((process) => !isKnown(process))
     .map(({ pid, command }) => `process ${pid} is an orphan: ${command}`);

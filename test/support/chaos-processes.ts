@@ -60,9 +60,21 @@ export function processesOf(directory: string): Trace[] {
   return traces().filter(({ pid, command }) => command.includes(directory) || hasToDoWith(pid, directory));
 }
 
-/** The processes of a group. */
-export function membersOf(group: number): Trace[] {
-  return traces().filter((process) => process.group === group);
+/**
+ * What runs of an instance: all below its shim, those that lead to the app included. `pid`: any of them, such as the
+ * one in `ps`.
+ */
+export function partsOf(pid: number): Trace[] {
+  const all = listProcesses();
+  const parentOf = (child: number) => all.find((process) => process.pid === child)?.parent ?? 0;
+  let top = pid;
+  while (parentOf(top) > 1 && !commandOf(parentOf(top)).startsWith("apprunner.")) top = parentOf(top);
+  const within = new Set([top]);
+  for (let before = 0; before !== within.size; ) {
+    before = within.size;
+    for (const process of all) if (within.has(process.parent)) within.add(process.pid);
+  }
+  return traces().filter((process) => within.has(process.pid));
 }
 
 function traces(): Trace[] {

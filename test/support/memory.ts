@@ -1,6 +1,6 @@
 import { readFileSync, readlinkSync } from "node:fs";
 import { basename } from "node:path";
-import { membersOf, processesOf } from "./chaos-processes.ts";
+import { partsOf, processesOf } from "./chaos-processes.ts";
 
 /** Memory of a process in KiB, by /proc/PID/smaps_rollup: see proc_pid_smaps(5). */
 export type Memory = {
@@ -34,7 +34,7 @@ export type Footprint = {
 
 /** Of an instance whose programs all run on Node. */
 export function footprintOf({ pid, runDirectory }: { pid: number; runDirectory: string }): Footprint {
-  const members = membersOf(pid);
+  const members = partsOf(pid);
   const programs = members.filter((member) => isNode(member.pid));
   // The controller, too, has to do with that directory: it waits for the end of the shim.
   const shims = processesOf(runDirectory).filter(({ command }) => command.startsWith("apprunner."));

@@ -31,22 +31,19 @@ export function addDataCommands(program: Command, line: CommandLine): void {
     .summary("give databases a second home on another server")
     .description(
       "Replicates the database of an app, or those of all that have one, to another CouchDB and back, live.\n" +
-        "When the local database fails, apps go on at the other one.",
+        "When the local database fails, apps go on at the other one.\n" +
+        "--to names it: https://user:password@host; - reads that from standard input, since options show in ps.",
     )
     .argument("[app]", "only this app's")
-    .option(
-      "--to <url>",
-      "https://user:password@host; - reads it from standard input, since options show in ps",
-    )
     .option("--stop", "take the second home away; what it has stays there")
     .addHelpText(
       "after",
       examples(
-        "maestro data replicate shop --to https://couch.example.com",
+        "maestro data replicate shop --to https://user:password@couch.example.com",
         "maestro data replicate shop --stop",
       ),
     )
-    .action((app: string | undefined, flags: { to?: string; stop?: true }) => replicate(line, app, flags));
+    .action((app: string | undefined, { stop }: { stop?: true }) => replicate(line, app, stop));
   data
     .command("export")
     .summary("write an app's database to a file")
@@ -71,11 +68,8 @@ export function addDataCommands(program: Command, line: CommandLine): void {
     .action((app: string, file?: string) => importFrom(line, app, file));
 }
 
-async function replicate(
-  line: CommandLine,
-  app: string | undefined,
-  { to, stop }: { to?: string; stop?: true },
-) {
+async function replicate(line: CommandLine, app: string | undefined, stop: true | undefined) {
+  const to = line.toDatabase;
   if ((to === undefined) === (stop === undefined)) {
     throw new MaestroError("BAD_INPUT", "say where to with --to URL, or --stop", {});
   }

@@ -25,6 +25,17 @@ class Refused extends Error {}
 
 const first = (text) => text.trim().split("\n")[0];
 
+// Answers on a port that was given to the neighbour: whether anybody gets through is for others to see,
+// as long as the rest of this goes on.
+const thief = createServer((socket) => socket.end("the thief\n"))
+  .listen(targets.stolen, "127.0.0.1")
+  .unref();
+const listens = await once(thief, "listening").then(
+  () => true,
+  () => false,
+);
+console.log(JSON.stringify({ listens }));
+
 await attempt("files", "read a neighbour's file", () => first(readFileSync(targets.file, "utf8")));
 await attempt("files", "read what a neighbour stores", () => first(readFileSync(targets.stored, "utf8")));
 await attempt("files", "read what a neighbour left in /tmp", () => first(readFileSync(targets.left, "utf8")));
@@ -143,16 +154,6 @@ function call(...numbers) {
   if (status !== 0) throw new Refused("EPERM");
   return "done";
 }
-
-// Answers on a port that was given to the neighbour: whether anybody gets through is for others to see.
-const thief = createServer((socket) => socket.end("the thief\n"))
-  .listen(targets.stolen, "127.0.0.1")
-  .unref();
-const listens = await once(thief, "listening").then(
-  () => true,
-  () => false,
-);
-console.log(JSON.stringify({ listens }));
 
 // Whether it got more than its share, the control group knows.
 for (const until = performance.now() + 250; performance.now() < until; );

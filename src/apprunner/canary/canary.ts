@@ -47,7 +47,7 @@ export async function runCanary(options: CanaryOptions): Promise<Attempt[]> {
   const canary = await begin(running, { ...place.canary, limits, env: { TARGETS: targets } }, host);
   const theft = stealTraffic(place.canary.output.stdout, canary, stolen, options.signal);
   const output = await untilEnded(canary, place, options.signal);
-  return [...output, await theft, ...accounts(canary, output)];
+  return [...output, ...(await theft), ...accounts(canary, output)];
 }
 
 async function begin(
@@ -93,7 +93,7 @@ async function stealTraffic(
   canary: KnownInstance,
   port: number,
   signal: AbortSignal,
-): Promise<Attempt> {
+): Promise<Attempt[]> {
   const attempt = { dimension: "network", attempt: "get the traffic of a neighbour's port" } as const;
   const ended = new AbortController();
   void canary.exited.then(() => ended.abort());
@@ -103,15 +103,19 @@ async function stealTraffic(
     { first: 10, most: 50 },
     { signal: AbortSignal.any([signal, ended.signal]) },
   ).catch(() => "false");
-  if (listened !== "true") return { ...attempt, refused: true, detail: "it could not listen there" };
+  if (listened !== "true") return [{ ...attempt, refused: true, detail: "it could not listen there" }];
   const answer = await reach(port);
-  return answer === null
-    ? { ...attempt, refused: true, detail: "no connection came about" }
-    : {
-        ...attempt,
-        refused: false,
-        detail: `a client got ${JSON.stringify(answer)}; Maestro looks who listens before it routes`,
-      };
+  // One that has ended meanwhile answers nobody, which tells nothing.
+  if (answer === null && ended.signal.aborted) return [];
+  return [
+    answer === null
+      ? { ...attempt, refused: true, detail: "no connection came about" }
+      : {
+          ...attempt,
+          refused: false,
+          detail: `a client got ${JSON.stringify(answer)}; Maestro looks who listens before it routes`,
+        },
+  ];
 }
 
 async function untilEnded(
