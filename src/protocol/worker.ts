@@ -109,6 +109,14 @@ export const exchanges = {
 } as const;
 export type ExchangeName = keyof typeof exchanges;
 
+/**
+ * The word of a sibling's command line by which its elder asks to be told when it may send sockets. They accept from the
+ * moment on in which they come: before there is somebody who takes the connections, these would be lost.
+ */
+export const asksToBeTold = "--tell-when";
+/** The answer, over the IPC channel. A sibling of an earlier version gives none. */
+export const takesSockets = "takes sockets";
+
 /** What a worker tells the process that forked it over the IPC channel, once, before it disconnects. */
 export const WorkerReady = z.discriminatedUnion("type", [
   z.object({ type: z.literal("ready"), pid: z.int() }),

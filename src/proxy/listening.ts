@@ -1,5 +1,5 @@
 import { createServer, type ListenOptions, Server, type Socket } from "node:net";
-import type { AppRoute, WorkerSettings } from "../protocol/worker.ts";
+import { type AppRoute, takesSockets, type WorkerSettings } from "../protocol/worker.ts";
 import type { Listener } from "./bytes/front.ts";
 
 /**
@@ -79,9 +79,13 @@ function listensAt(server: Server, { host = "::", port }: WorkerSettings["listen
   return typeof address === "object" && address?.address === host && address.port === port;
 }
 
-/** Takes so many listening sockets, and the routes, from the worker that forked this one. */
+/**
+ * Takes so many listening sockets, and the routes, from the worker that forked this one. `isAsked`: it waits until it is
+ * told that they will be taken.
+ */
 export async function receiveSockets(
   count: number,
+  isAsked: boolean,
   accept: Accept,
   onRoutes: (routes: AppRoute[]) => void,
 ): Promise<ListeningSocket[]> {
@@ -97,6 +101,7 @@ export async function receiveSockets(
     if (Object.keys(sockets).length === count) resolve();
   };
   process.on("message", receive);
+  if (isAsked) process.send?.(takesSockets);
   if (count > 0) await promise;
   process.off("message", receive);
   return sockets;

@@ -11,6 +11,7 @@ import { ownVersion } from "../lib/own-version.ts";
 import { formatIdentity, ownIdentity } from "../lib/processes.ts";
 import {
   type AppRoute,
+  asksToBeTold,
   type DrainLimits,
   exchanges,
   processFileOf,
@@ -110,7 +111,7 @@ async function openSockets(
   onRoutes: (routes: AppRoute[]) => void,
 ): Promise<ListeningSocket[]> {
   const count = Number(args[1]);
-  if (args[0] === "--sockets") return receiveSockets(count, accept, onRoutes);
+  if (args[0] === "--sockets") return receiveSockets(count, args.includes(asksToBeTold), accept, onRoutes);
   return listenOn(listen, accept, args[0] === "--handed" ? await inheritSockets(count) : []);
 }
 
