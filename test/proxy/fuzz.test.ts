@@ -50,11 +50,15 @@ function expectUnderstood({ forwarded, isWhole, end }: Reading): void {
   }
 }
 
-/** And it would have seen the same requests, had it read what the client sent. */
+/**
+ * And it would have seen the same requests, had it read what the client sent. Node's parser stops behind one that asks for
+ * another protocol, also where it has a body; Maestro takes no such one for a tunnel, and reads on (RFC 9110, section 7.8).
+ */
 function expectAgreement(input: Buffer, { forwarded }: Reading): void {
   const passed = readAsNode(Buffer.concat(forwarded)).messages;
   const sent = readAsNode(input).messages;
-  for (const [index, message] of passed.entries()) {
+  const stops = sent.at(-1)?.fields.some((name, at) => at % 2 === 0 && /^upgrade$/i.test(name)) ?? false;
+  for (const [index, message] of passed.slice(0, stops ? sent.length : passed.length).entries()) {
     const { method, url, body } = sent[index] ?? {};
     expect({ method, url, body }).toEqual({ method: message.method, url: message.url, body: message.body });
   }

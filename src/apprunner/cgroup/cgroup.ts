@@ -98,7 +98,7 @@ export class Cgroup {
   /** Ends everything in it, frozen or not, orphans included. Resolves when it is empty; throws `INTERNAL` after 5 s. */
   async kill(): Promise<void> {
     // What may run for a thousandth of the time only would take its time to die as well.
-    this.#with("cpu", (part) => limitCpu(part, null));
+    if (!this.isEmpty()) this.#with("cpu", (part) => limitCpu(part, null));
     await killAll(this.#parts, this.key);
   }
 
