@@ -101,10 +101,11 @@ describe("maestro deploy --to", () => {
   it("goes on where it was after the connection was cut in the middle of a file, which no release ever shows", async () => {
     const project = await projectWith({ "version.js": version("before") });
     await world.deploy(alice, project, "--app", "cut", "--hostname", "cut.test");
-    const size = 12_000_000;
+    // Far more than what is on its way when the connection is cut, and lost with it.
+    const size = 40_000_000;
     await writeFile(join(project, "large.bin"), randomBytes(size));
     {
-      await using network = await FragileNetwork.start(world.sshd.port, 8_000_000);
+      await using network = await FragileNetwork.start(world.sshd.port, 24_000_000);
       const cut = await world.run(alice, ["deploy", project, "--to", world.to(network.port), "--app", "cut"]);
       expect(cut).toMatchObject({ code: 1, stderr: expect.stringContaining("was cut while the files") });
       expect(cut.stderr).toContain("it goes on where it was");
