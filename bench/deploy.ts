@@ -5,18 +5,15 @@
  * and with one line changed; `git push` of one changed line; and as the floor plain rsync over ssh of the same tree to
  * the same sshd. From what a deploy takes the app's own start, from spawn to its first answer, is taken off.
  */
-import { execFile, spawn } from "node:child_process";
-import { once } from "node:events";
+import { execFile } from "node:child_process";
 import { chmod, cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { get } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
-import getPort from "get-port";
 import { fixture } from "../test/support/maestro.ts";
 import { SshWorld } from "../test/support/ssh-world.ts";
 import { type Developer, runProgram, TestSshd } from "../test/support/sshd.ts";
+import { bareStart } from "./support/bare-start.ts";
 import { machine, median, quantile, table } from "./support/table.ts";
 
 const rounds = Number(process.argv[2] ?? 7);
@@ -40,29 +37,6 @@ async function timed(work: () => Promise<{ code: number | null; stderr: string }
   const { code, stderr } = await work();
   if (code !== 0) throw new Error(stderr);
   return performance.now() - began;
-}
-
-async function answers(port: number): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  get({ host: "127.0.0.1", port, agent: false }, (response) => {
-    response.resume();
-    resolve(response.statusCode === 200);
-  }).on("error", () => resolve(false));
-  return promise;
-}
-
-/** The app alone: from spawn to its first 200, in ms. */
-async function bareStart(directory: string): Promise<number> {
-  const port = await getPort();
-  const began = performance.now();
-  const env = { ...process.env, PORT: String(port), HOST: "127.0.0.1", NODE_ENV: "production" };
-  const app = spawn(process.execPath, ["server.js"], { cwd: directory, env, stdio: "ignore" });
-  while (!(await answers(port))) await pause(1);
-  const tookMs = performance.now() - began;
-  const exited = once(app, "exit");
-  app.kill("SIGTERM");
-  await exited;
-  return tookMs;
 }
 
 const change = (directory: string, round: number) =>

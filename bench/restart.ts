@@ -4,43 +4,17 @@
  * In turn, on the same files: the app's own time from spawn to its first answer, and the time from the RPC call of
  * `restart` to switched traffic. The difference of the medians is Maestro's overhead.
  */
-import { execFile, spawn } from "node:child_process";
-import { once } from "node:events";
+import { execFile } from "node:child_process";
 import { cp, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { get } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
-import getPort from "get-port";
 import { fixture, TestMaestro } from "../test/support/maestro.ts";
+import { bareStart } from "./support/bare-start.ts";
 import { machine, median, quantile, table } from "./support/table.ts";
 
 const rounds = Number(process.argv[2] ?? 20);
 const run = promisify(execFile);
-
-async function answers(port: number): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  get({ host: "127.0.0.1", port, agent: false }, (response) => {
-    response.resume();
-    resolve(response.statusCode === 200);
-  }).on("error", () => resolve(false));
-  return promise;
-}
-
-/** The app alone: from spawn to its first 200, in ms. */
-async function bareStart(directory: string): Promise<number> {
-  const port = await getPort();
-  const began = performance.now();
-  const env = { ...process.env, PORT: String(port), HOST: "127.0.0.1", NODE_ENV: "production" };
-  const app = spawn(process.execPath, ["server.js"], { cwd: directory, env, stdio: "ignore" });
-  while (!(await answers(port))) await pause(1);
-  const tookMs = performance.now() - began;
-  const exited = once(app, "exit");
-  app.kill("SIGTERM");
-  await exited;
-  return tookMs;
-}
 
 async function measure(maestro: TestMaestro, name: string, directory: string): Promise<string[]> {
   const client = await maestro.client();

@@ -1,12 +1,11 @@
 import { createHash } from "node:crypto";
 import { renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { AppUser } from "../app/app.ts";
 import type { IsolationLevel } from "../app/isolation.ts";
 import type { Cgroups, Powers } from "./cgroup/cgroups.ts";
 import { openCgroups } from "./cgroup/open.ts";
 import { installNode } from "./node-runtime.ts";
-import { canReach, isExecutable } from "./reach.ts";
+import { anyUser, canReach, isExecutable } from "./reach.ts";
 import type { Runtime } from "./runtime.ts";
 import { layOutEtc } from "./sandbox/etc.ts";
 import { chooseLevel } from "./sandbox/levels.ts";
@@ -66,8 +65,6 @@ function layOutFilter(path: string): string | null {
 }
 
 const setpriv = "/usr/bin/setpriv";
-/** Stands for the users that apps get: somebody who owns nothing and is in no group of ours. */
-const anyUser: AppUser = { uid: 65_534, gid: 65_534 };
 
 /** Why apps run as Maestro's own user; null when each gets its own. */
 function obstacleToOwnUsers(level: IsolationLevel, home: string): string | null {

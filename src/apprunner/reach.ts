@@ -2,6 +2,9 @@ import { accessSync, constants, realpathSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { AppUser } from "../app/app.ts";
 
+/** Stands for the users that apps get: somebody who owns nothing and is in no group of ours. */
+export const anyUser: AppUser = { uid: 65_534, gid: 65_534 };
+
 export function isExecutable(path: string): boolean {
   try {
     accessSync(path, constants.X_OK);

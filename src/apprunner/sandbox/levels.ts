@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { type IsolationLevel, isolationLevels } from "../../app/isolation.ts";
-import { isExecutable } from "../reach.ts";
+import { anyUser, isExecutable } from "../reach.ts";
 import type { Runtime } from "../runtime.ts";
 import { probeLandlock } from "./landlock.ts";
 import { confine, type Sandbox, writeView } from "./sandbox.ts";
@@ -57,8 +57,6 @@ async function obstacleTo(level: IsolationLevel, choice: Choice): Promise<string
 }
 
 const bwrap = "/usr/bin/bwrap";
-/** Stands for the users that apps get: somebody who owns nothing and is in no group of ours. */
-const anyUser = { uid: 65_534, gid: 65_534 };
 
 /** Starts a program in the very sandbox that apps get. */
 async function namespacesFail(level: IsolationLevel, { parts, runtime }: Choice): Promise<string | null> {
