@@ -4,6 +4,9 @@ import { MaestroError } from "../errors.ts";
 import { environmentCarrier, searchPath } from "./chain.ts";
 import type { Inside } from "./sandbox/view.ts";
 
+/** Without it, Node looks for the zone in files: 13 ms of the first answer. */
+const timeZone = process.env["TZ"] ?? Intl.DateTimeFormat().resolvedOptions().timeZone;
+
 type Variables = ReadonlyMap<string, string>;
 type EnvironmentOf = Pick<LaunchSpec, "app" | "id" | "release" | "port" | "env" | "limits">;
 
@@ -16,8 +19,7 @@ export function appEnvironment(spec: EnvironmentOf, { node, directory, storage }
     ["HOME", "/tmp"],
     ["TMPDIR", "/tmp"],
     ["LANG", "C.UTF-8"],
-    // Without it, Node looks for the zone in files: 13 ms of the first answer.
-    ["TZ", process.env["TZ"] ?? Intl.DateTimeFormat().resolvedOptions().timeZone],
+    ["TZ", timeZone],
   ]);
   for (const [name, value] of Object.entries(spec.env)) {
     if (!isReserved(name)) variables.set(name, value);

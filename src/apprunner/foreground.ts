@@ -8,7 +8,7 @@ import { ceilingsFor } from "./ceilings.ts";
 import { chain } from "./chain.ts";
 import { appEnvironment, chainEnvironment } from "./environment.ts";
 import type { Host } from "./host.ts";
-import { confine, hasNamespaces, writeView } from "./sandbox/sandbox.ts";
+import { confine, entering, hasNamespaces, writeView } from "./sandbox/sandbox.ts";
 
 const forwarder = fileURLToPath(new URL("./sandbox/foreground.sh", import.meta.url));
 
@@ -25,11 +25,12 @@ export function becomeApp(spec: ForegroundSpec, host: Host): never {
   process.chdir(spec.directory);
   const forwards = hasNamespaces(sandbox.level);
   const scratch = forwards ? mkdtempSync(join(tmpdir(), "apprunner-")) : spec.directory;
-  const confinement = confine({ ...spec, scratch, cgroup: [], terminal: true }, runtime, sandbox);
+  const isStatic = spec.start.kind === "static";
+  const confinement = confine({ ...spec, scratch, cgroup: [], terminal: true, isStatic }, runtime, sandbox);
   writeView(confinement);
   const ceilings = ceilingsFor(spec, host);
   const behind = forwards ? ["/bin/sh", forwarder, scratch] : [];
-  const command = [...behind, ...chain(spec, confinement, ceilings)];
+  const command = [...behind, ...entering(confinement), ...chain(spec, confinement, ceilings)];
   const [program] = command;
   if (program === undefined || process.execve === undefined) {
     throw new MaestroError(

@@ -23,7 +23,7 @@ import { appEnvironment, chainEnvironment } from "./environment.ts";
 import type { Host } from "./host.ts";
 import { identify } from "./identity.ts";
 import { type KnownInstance, writeRecord } from "./run-files.ts";
-import { confine, writeView } from "./sandbox/sandbox.ts";
+import { confine, enterScript, hasNamespaces, type Sandbox, writeView } from "./sandbox/sandbox.ts";
 
 const shim = fileURLToPath(new URL("./shim.sh", import.meta.url));
 
@@ -53,13 +53,15 @@ async function forget({ runDirectory }: LaunchSpec, cgroup: Cgroup | null): Prom
 
 async function start(spec: LaunchSpec, host: Host, cgroup: Cgroup | null): Promise<KnownInstance> {
   const { key, runDirectory, limits, user } = spec;
-  const options = { scratch: runDirectory, cgroup: cgroup?.joinFiles ?? [], terminal: false };
+  const isStatic = spec.start.kind === "static";
+  const options = { scratch: runDirectory, cgroup: cgroup?.joinFiles ?? [], terminal: false, isStatic };
   const confinement = confine({ ...spec, ...options }, host.runtime, host.sandbox);
   const ceilings = ceilingsFor({ limits, user }, host);
   const environment = chainEnvironment(appEnvironment(spec, confinement.inside));
   const record = writeRecord(spec, host.sandbox.level);
   writeView(confinement);
-  await startShim(spec, [...ownSession, ...chain(spec, confinement, ceilings)], environment);
+  const command = [...ownSession(host.sandbox), ...chain(spec, confinement, ceilings)];
+  await startShim(spec, [enterScript, ...confinement.entry, ...command], environment);
   const processes = await identify(runDirectory);
   if (processes === null) throw notStarted(spec);
   const { main, namespace } = processes;
@@ -73,8 +75,8 @@ export function openStorage({ storage, user }: Pick<LaunchSpec, "storage" | "use
   if (user !== null && process.getuid?.() === 0) chownSync(storage, user.uid, user.gid);
 }
 
-/** setsid(1): a session and a process group that hold the app's processes and nobody else. */
-const ownSession = ["/usr/bin/setsid"];
+/** setsid(1): a session and a process group that hold the app's processes and nobody else. bwrap(1) makes them inside. */
+const ownSession = ({ level }: Sandbox) => (hasNamespaces(level) ? [] : ["/usr/bin/setsid"]);
 
 /** Resolves when the shim has written down whom it started, and the process is there that becomes the app. */
 async function startShim(

@@ -1,9 +1,9 @@
-# shim.sh RUN_DIRECTORY PROGRAM [ARGUMENT...]
+# shim.sh RUN_DIRECTORY ENTER [ARGUMENT...]
 #
-# Starts PROGRAM, stays beside it, and leaves in RUN_DIRECTORY what a controller wants to know of it, also one that
+# Starts a program by ENTER (sandbox/enter.sh, read into this shell: a process less to start), stays beside it, and leaves in RUN_DIRECTORY what a controller wants to know of it, also one that
 # starts later (src/protocol/instance-files.ts). Waits for nothing else, and needs no more memory than a shell does.
 #
-# Descriptor 3, when it is there, is told when RUN_DIRECTORY can be read. PROGRAM inherits it.
+# Descriptor 3, when it is there, is told when RUN_DIRECTORY can be read. The program inherits it.
 set -u
 
 shim() {
@@ -32,7 +32,9 @@ shim() {
 program() {
   read -r stat </proc/self/stat
   identify ${stat#*) } >"$run/process" || exit 126 # no room on the disk
-  exec "$@"
+  enter=$1
+  shift
+  . "$enter"
 }
 
 # Field 22 of the line is the start time, field 3 the first argument.

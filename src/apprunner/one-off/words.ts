@@ -5,7 +5,7 @@ import type { Cgroup } from "../cgroup/cgroup.ts";
 import { chain } from "../chain.ts";
 import { appEnvironment, chainEnvironment } from "../environment.ts";
 import type { Host } from "../host.ts";
-import { confine, writeView } from "../sandbox/sandbox.ts";
+import { confine, entering, writeView } from "../sandbox/sandbox.ts";
 
 /**
  * What is spawned for a program: the same chain that leads to an instance, with the program at its end. Writes what the
@@ -19,7 +19,12 @@ export function wordsOf(
   const { runtime, sandbox } = host;
   const { command, terminal, runDirectory } = spec;
   // Its terminal is its own, and not that of whoever started Maestro: `ownSession` takes it, inside the sandbox.
-  const options = { scratch: runDirectory, cgroup: cgroup?.joinFiles ?? [], terminal: false };
+  const options = {
+    scratch: runDirectory,
+    cgroup: cgroup?.joinFiles ?? [],
+    terminal: false,
+    isStatic: false,
+  };
   const confinement = confine({ ...spec, ...options, port: null }, runtime, sandbox);
   const instance = {
     ...spec,
@@ -30,7 +35,8 @@ export function wordsOf(
   const env = chainEnvironment(appEnvironment(instance, confinement.inside));
   mkdirSync(runDirectory, { recursive: true, mode: 0o700 });
   writeView(confinement);
-  return { argv: chain(instance, confinement, ceilingsFor(spec, host)), env, cwd: spec.directory };
+  const argv = [...entering(confinement), ...chain(instance, confinement, ceilingsFor(spec, host))];
+  return { argv, env, cwd: spec.directory };
 }
 
 /**

@@ -1,6 +1,6 @@
 # enter.sh VIEW STATUS SECCOMP [CGROUP_PROCS...] -- PROGRAM [ARGUMENT...]
 #
-# Opens what bubblewrap takes as descriptors (7: what the app sees, 8: what it says of itself, 9: the filter of system
+# Run by sh, or read into one. Opens what bubblewrap takes as descriptors (7: what the app sees, 8: what it says of itself, 9: the filter of system
 # calls), joins the control groups of the instance, and becomes PROGRAM. What cannot be had ends it: an app never starts
 # with less than was planned. What is empty is not opened. "0" stands for the writer, and costs the kernel less than a pid.
 set -eu

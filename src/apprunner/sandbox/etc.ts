@@ -19,11 +19,12 @@ import { join } from "node:path";
  * What apps see of the machine's /etc: enough for programs to resolve names, verify certificates, tell the time and
  * find their libraries. Everything else of it is none of their business.
  */
-const shown = ["alternatives", "ca-certificates", "fonts", "ld.so.cache", "resolv.conf", "ssl"] as const;
-/** These change with the machine's packages at most: a copy does, and costs no mount. */
+const shown = ["alternatives", "fonts", "resolv.conf", "ssl"] as const;
+/** These change with the machine's packages at most, and nobody misses the change: a copy does, and costs no mount. */
 const copied = [
   "gai.conf",
   "host.conf",
+  "ld.so.cache",
   "locale.alias",
   "localtime",
   "magic",
@@ -34,8 +35,9 @@ const copied = [
   "timezone",
 ] as const;
 
-/** Each sandbox has its own of these bound over them: users.ts. */
-const places = ["passwd", "group"] as const;
+/** Each sandbox has a directory of its own bound here, and in it these files: users.ts. */
+export const usersDirectory = "users";
+const ofUsers = ["passwd", "group"] as const;
 
 /** What is bound at /etc, and with what is bound over it: pairs of the machine's path and the sandbox's. */
 export type Etc = { directory: string; over: readonly (readonly [from: string, to: string])[] };
@@ -49,7 +51,8 @@ export function layOutEtc(directory: string): Etc {
   for (const [name, text] of Object.entries(written))
     put(directory, name, (path) => writeFileSync(path, text));
   for (const name of copied) copy(directory, name);
-  for (const name of places) makePlace(join(directory, name));
+  mkdirSync(join(directory, usersDirectory), { recursive: true, mode: 0o755 });
+  for (const name of ofUsers) put(directory, name, (path) => symlinkSync(join(usersDirectory, name), path));
   return { directory, over: shown.flatMap((name) => show(directory, name)) };
 }
 

@@ -7,7 +7,7 @@ import { type IsolationLevel, isolationLevels } from "../../app/isolation.ts";
 import { anyUser, isExecutable } from "../reach.ts";
 import type { Runtime } from "../runtime.ts";
 import { probeLandlock } from "./landlock.ts";
-import { confine, type Sandbox, writeView } from "./sandbox.ts";
+import { confine, entering, type Sandbox, writeView } from "./sandbox.ts";
 
 /** With what stands in the way of each higher level, in sentences. */
 export type Chosen = { level: IsolationLevel; obstacles: string[] };
@@ -71,9 +71,10 @@ async function namespacesFail(level: IsolationLevel, { parts, runtime }: Choice)
       port: null,
       scratch,
     };
-    const confinement = confine({ ...spec, cgroup: [], terminal: false }, runtime, { ...parts, level });
+    const options = { cgroup: [], terminal: false, isStatic: false };
+    const confinement = confine({ ...spec, ...options }, runtime, { ...parts, level });
     writeView(confinement);
-    const [program = "", ...words] = [...confinement.words, "/usr/bin/true"];
+    const [program = "", ...words] = [...entering(confinement), ...confinement.words, "/usr/bin/true"];
     await promisify(execFile)(program, words, { env: {}, cwd: "/" });
     return null;
   } catch (error) {

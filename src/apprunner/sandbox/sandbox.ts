@@ -26,10 +26,15 @@ export type Confined = Pick<LaunchSpec, "app" | "directory" | "storage" | "user"
   cgroup: readonly string[];
   /** The program keeps the terminal of who starts it, and its signals; otherwise it has a session of its own. */
   terminal: boolean;
+  /** Maestro's own static server is the app, and has to be seen. */
+  isStatic: boolean;
 };
 
 /** The words that lead into the sandbox, before those of the app; and what the app then sees of itself. */
 export type Confinement = {
+  /** What enter.sh is told: what to open and to join, up to its "--". */
+  entry: readonly string[];
+  /** What follows it. */
   words: readonly string[];
   inside: Inside;
   /** What has to be in files before the start. */
@@ -46,7 +51,7 @@ export function confine(spec: Confined, runtime: Runtime, sandbox: Sandbox): Con
   const inside = { ...runtime, directory, storage };
   const restricted = sandbox.level === "landlock" ? landlockWords(reachable(inside, spec.port)) : [];
   // Restricted while still root: the app's user need not be able to read Maestro's own programs.
-  return { words: [...enter({ cgroup }), ...restricted, ...asUser(user)], inside, view: null };
+  return { entry: entry({ cgroup }), words: [...restricted, ...asUser(user)], inside, view: null };
 }
 
 /** Where no mount namespace can be had: what an app opens of the machine's files, by the machine's paths. */
@@ -71,13 +76,14 @@ export function writeView({ view }: Pick<Confinement, "view">): void {
 }
 
 function inNamespaces(spec: Confined, runtime: Runtime, { level, etc, seccomp }: Sandbox): Confinement {
-  const { app, directory, storage, scratch, cgroup, terminal } = spec;
+  const { app, directory, storage, scratch, cgroup, terminal, isStatic } = spec;
   const files = { view: join(scratch, "view"), status: join(scratch, instanceFiles.sandbox), seccomp };
   const users = usersFor((level === "full" ? spec.user : null) ?? ourselves(), scratch);
   const setup = [
     ...["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--hostname", app],
     ...view({
-      ...runtime,
+      node: runtime.node,
+      staticServer: isStatic ? runtime.staticServer : null,
       directory,
       storage,
       etc: { ...etc, over: [...etc.over, ...users.over] },
@@ -87,13 +93,13 @@ function inNamespaces(spec: Confined, runtime: Runtime, { level, etc, seccomp }:
     ...["--json-status-fd", "8", ...(seccomp === null ? [] : ["--seccomp", "9"])],
   ];
   const words = [
-    ...enter({ ...files, cgroup }),
     ...(terminal ? ["/usr/bin/env", ...ignoringInterrupts] : []),
     ...["/usr/bin/bwrap", "--args", "7", "--"],
     ...(terminal ? heedingInterrupts : []),
     ...(level === "full" ? asUser(spec.user) : []),
   ];
   return {
+    entry: entry({ ...files, cgroup }),
     words,
     inside: {
       directory: inside.directory,
@@ -108,13 +114,14 @@ function inNamespaces(spec: Confined, runtime: Runtime, { level, etc, seccomp }:
 /** Who an app is that has no user of its own. */
 const ourselves = (): AppUser => ({ uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 });
 
-const enterScript = fileURLToPath(new URL("./enter.sh", import.meta.url));
+/** For a program that is started by nobody who reads the script himself. */
+export const entering = ({ entry }: Pick<Confinement, "entry">) => ["/bin/sh", enterScript, ...entry];
+export const enterScript = fileURLToPath(new URL("./enter.sh", import.meta.url));
 
 type Entry = { view?: string; status?: string; seccomp?: string | null; cgroup: readonly string[] };
 
-function enter({ view = "", status = "", seccomp = "", cgroup }: Entry): string[] {
-  if (view === "" && cgroup.length === 0) return [];
-  return ["/bin/sh", enterScript, view, status, seccomp ?? "", ...cgroup, "--"];
+function entry({ view = "", status = "", seccomp = "", cgroup }: Entry): string[] {
+  return [view, status, seccomp ?? "", ...cgroup, "--"];
 }
 
 /** What setpriv(1) needs for giving up the rest: to change user and group, and to empty the bounding set. */

@@ -11,7 +11,10 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
-const written = (name: string) => readFileSync(join(directory, name), "utf8").trim().split("\n");
+const written = (name: string) =>
+  readFileSync(join(directory, "users", name), "utf8")
+    .trim()
+    .split("\n");
 
 describe("the users that an app is told of", () => {
   it("are root and itself, by a name that is the same for every app", () => {
@@ -20,7 +23,7 @@ describe("the users that an app is told of", () => {
     const names = (line: string) => line.split(":").slice(0, 4).join(":");
     expect(written("passwd").map(names)).toEqual(["root:x:0:0", "app:x:1900000016:1900000017"]);
     expect(written("group")).toEqual(["root:x:0:", "app:x:1900000017:"]);
-    expect(users.over).toContainEqual([join(directory, "passwd"), "/etc/passwd"]);
+    expect(users.over).toEqual([[join(directory, "users"), "/etc/users"]]);
   });
 
   it("are only root for an app that is root", () => {
@@ -35,11 +38,11 @@ describe("the users that an app is told of", () => {
     } finally {
       process.umask(umask);
     }
-    expect(statSync(join(directory, "passwd")).mode & 0o777).toBe(0o644);
+    expect(statSync(join(directory, "users/passwd")).mode & 0o777).toBe(0o644);
   });
 
   it("are bound over places that a next controller leaves where they are", () => {
-    const inode = () => statSync(join(directory, "etc/passwd")).ino;
+    const inode = () => statSync(join(directory, "etc/users")).ino;
     layOutEtc(join(directory, "etc"));
     const first = inode();
     layOutEtc(join(directory, "etc"));
