@@ -15,6 +15,7 @@ const openPort = 19_480;
 const options = {
   id: `bench_${process.pid}`,
   uids: { from: appUid, to: appUid },
+  maestros: { from: appUid, to: appUid },
   ports: { from: 19_400, to: 19_479 },
   openPorts: [openPort],
   closedPorts: [],

@@ -138,7 +138,14 @@ async function withHome<T>(level: IsolationLevel, work: (home: Home) => Promise<
 
 async function canaryAt({ path, host }: Home): Promise<Attempt[]> {
   const uids = uidBlockOf(path);
-  const network = { id: host.id, uids, ports: defaultPortRange, openPorts: [], closedPorts: [] };
+  const network = {
+    id: host.id,
+    uids,
+    maestros: uids,
+    ports: defaultPortRange,
+    openPorts: [],
+    closedPorts: [],
+  };
   const firewall = await Firewall.open(network);
   try {
     const leases = [await ports.lease(), await ports.lease(), await ports.lease()] as const;

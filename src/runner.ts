@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { type IsolationLevel, isAtLeast } from "./app/isolation.ts";
-import { canaryUids, type UidBlock } from "./app/uids.ts";
+import { canaryUids, maestroUids, type UidBlock } from "./app/uids.ts";
 import { adopt, endUnrecognised } from "./apprunner/adopt.ts";
 import { runCanary } from "./apprunner/canary/canary.ts";
 import { brokenPromises } from "./apprunner/canary/judge.ts";
@@ -56,7 +56,10 @@ export async function plugRunner(config: Config, host: Host, network: Network, l
       level: record?.level ?? "process",
       memory: { now: cgroup?.usage().memory?.now ?? null, limit: cgroup?.memoryLimit() ?? null },
     }),
-    sweep: (keys) => sweepGroups(host.cgroups, keys),
+    sweep: async (running) => {
+      if (firewall instanceof Firewall) await firewall.disownAllBut(running.map(({ port }) => port));
+      await sweepGroups(host.cgroups, new Set(running.map(({ key }) => key)));
+    },
     nameHosts: (hostnames) => writeHosts(host.sandbox.etc, hostnames),
     untilReady: async (question, signal) => {
       // An app needs longer to listen than this takes, and nobody else may answer on its port.
@@ -130,7 +133,8 @@ async function openFirewall(
   const obstacle = await Firewall.probe();
   if (obstacle !== null) return obstacle;
   const closedPorts = rpc.port === 0 ? [] : [rpc.port];
-  return Firewall.open({ id, uids, ports: defaultPortRange, openPorts, closedPorts }, { keep: true });
+  const ports = defaultPortRange;
+  return Firewall.open({ id, uids, maestros: maestroUids, ports, openPorts, closedPorts }, { keep: true });
 }
 
 /** What holds is found out by a program in the very sandbox of apps. */

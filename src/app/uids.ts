@@ -13,6 +13,9 @@ const blocks = 24_000;
 /** For programs that are no app of anybody's. */
 const reserved = 16;
 
+/** The users of the apps of all Maestros on this machine. */
+export const maestroUids: UidBlock = { from: first, to: first + blocks * size - 1 };
+
 export function uidBlockOf(home: string): UidBlock {
   const hash = createHash("sha256").update(home).digest().readUInt32BE(0);
   return blockFrom(first + (hash % blocks) * size);

@@ -27,7 +27,7 @@ export async function findInstances(controller: Controller): Promise<Found> {
     await tidyUp(controller, path, found);
   }
   // Before anything is started: what is not among these is nobody's.
-  await controller.runner.sweep(new Set(running.map(({ key }) => key))).catch((error: Error) => {
+  await controller.runner.sweep(running).catch((error: Error) => {
     controller.log.warn({ error: error.message }, "instances.not-swept");
   });
   running.sort((one, other) => byStart(other.running, one.running));

@@ -81,8 +81,8 @@ export type Runner = {
   /** Why this machine cannot limit what it cannot, in sentences. */
   readonly unlimited: readonly string[];
   confinementOf(instance: RunningInstance): ConfinementReport;
-  /** Ends and removes what is left of instances that are none of these. */
-  sweep(keys: ReadonlySet<string>): Promise<void>;
+  /** Ends and removes what is left of instances that are none of these, and takes their ports back. */
+  sweep(running: readonly AdoptedInstance[]): Promise<void>;
   /** Makes apps find each other: the hostnames lead to this machine for them. */
   nameHosts(hostnames: readonly string[]): void;
   /** Gives back what it has of the kernel, when nothing runs any more. */

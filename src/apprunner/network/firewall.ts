@@ -49,7 +49,14 @@ export class Firewall {
     if (process.getuid?.() !== 0) return "only root may set rules of nftables";
     const table = tableOf(`probe_${process.pid}`);
     const uids = { from: nobodysUid, to: nobodysUid };
-    const options = { id: "probe", uids, ports: { from: 1, to: 1 }, openPorts: [], closedPorts: [] };
+    const options = {
+      id: "probe",
+      uids,
+      maestros: uids,
+      ports: { from: 1, to: 1 },
+      openPorts: [],
+      closedPorts: [],
+    };
     try {
       await apply("be tried", `${replaceTable(table, checkedRules(options))}delete table inet ${table}\n`);
       return null;
@@ -85,6 +92,18 @@ export class Firewall {
       const rest = new Map(owners);
       rest.delete(port);
       return { script: deleteOwner(this.table, uid, port), changed: { owners: rest } };
+    });
+  }
+
+  /** Gives back what nobody has any more: the ports of instances that died with their controller. */
+  async disownAllBut(ports: readonly (number | null)[]): Promise<void> {
+    await this.#change(({ owners }) => {
+      const gone = [...owners].filter(([port]) => !ports.includes(port));
+      if (gone.length === 0) return null;
+      return {
+        script: gone.map(([port, uid]) => deleteOwner(this.table, uid, port)).join(""),
+        changed: { owners: new Map([...owners].filter(([port]) => ports.includes(port))) },
+      };
     });
   }
 

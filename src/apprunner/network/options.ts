@@ -7,6 +7,8 @@ export type FirewallOptions = Readonly<{
   id: string;
   /** The users of this Maestro's apps. What runs as one of them is an app: keep Maestro's own users out of it. */
   uids: Readonly<{ from: number; to: number }>;
+  /** The users of all Maestros' apps on this machine. Each has a table of its own, which rules over them. */
+  maestros: Readonly<{ from: number; to: number }>;
   /** Where leased ports come from. */
   ports: Readonly<{ from: number; to: number }>;
   /** What every app may reach on the machine itself: the proxy, a database endpoint. */
@@ -46,19 +48,22 @@ export function tableOf(id: string): string {
 
 export function checkedRules({
   uids,
+  maestros,
   ports,
   openPorts,
   closedPorts,
   closedNetworks,
 }: FirewallOptions): Rules {
   if (!isSpan(uids, nobodysUid)) throw badInput(`${uids.from}-${uids.to} is no range of users`, { uids });
+  if (!isSpan(maestros, nobodysUid))
+    throw badInput(`${maestros.from}-${maestros.to} is no range of users`, { maestros });
   if (!isSpan(ports, lastPort)) throw badInput(`${ports.from}-${ports.to} is no range of ports`, { ports });
   checkPorts(openPorts);
   checkPorts(closedPorts);
   const networks = closedNetworks ?? defaultClosedNetworks;
   const odd = networks.find((network) => !isNetwork(network));
   if (odd !== undefined) throw badInput(`"${odd}" is not an address or a network`, { network: odd });
-  return { uids, ports, openPorts, closedPorts, closedNetworks: networks, owners: new Map() };
+  return { uids, maestros, ports, openPorts, closedPorts, closedNetworks: networks, owners: new Map() };
 }
 
 /** A user number is never 0: no rule may hold for root. */

@@ -5,6 +5,8 @@ export type Span = Readonly<{ from: number; to: number }>;
 export type Rules = Readonly<{
   /** The users of this Maestro's apps. No rule touches what others do, but for its own leased ports. */
   uids: Span;
+  /** The users of all Maestros' apps on this machine, these among them. */
+  maestros: Span;
   /** Where leased ports come from. */
   ports: Span;
   openPorts: readonly number[];
@@ -84,6 +86,8 @@ function pairs(owners: ReadonlyMap<number, number>): string[] {
  */
 function chains(rules: Rules): string {
   const app = `meta skuid ${rules.uids.from}-${rules.uids.to}`;
+  // An app of another Maestro has got its port from that one's table, which keeps it from all others.
+  const others = `meta skuid ${rules.maestros.from}-${rules.maestros.to}`;
   return `
   chain input {
     type filter hook input priority filter; policy accept;
@@ -133,6 +137,8 @@ ${answerAsked(6)}
   chain answer_leased {
     meta skuid . tcp sport @owners accept
     meta skuid 0 accept
+    ${app} reject with tcp reset
+    ${others} accept
     reject with tcp reset
   }`;
 }

@@ -18,6 +18,7 @@ const [openPort, closedPort] = [firstPort, firstPort + 1];
 const options: FirewallOptions = {
   id: `test_${process.pid}`,
   uids: { from: firstUid, to: firstUid + 99 },
+  maestros: { from: firstUid, to: firstUid + 199 },
   ports: { from: firstPort + 10, to: firstPort + 299 },
   openPorts: [openPort],
   closedPorts: [closedPort],
@@ -46,6 +47,14 @@ afterEach(() => scope.disposeAsync());
 
 async function start(uid: number): Promise<Tenant> {
   return scope.use(await Tenant.start(uid));
+}
+
+/** The table of another Maestro on this machine. */
+async function another(): Promise<Firewall> {
+  const uids = { from: firstUid + 100, to: firstUid + 199 };
+  const other = await Firewall.open({ ...options, id: `${options.id}_other`, uids });
+  scope.defer(() => other.close());
+  return other;
 }
 
 const machinesOwnAddress = Object.values(networkInterfaces())
@@ -186,6 +195,7 @@ describe("a leased port", () => {
     ["an app of another Maestro", foreignUid],
     ["an account of the machine", accountUid],
   ])("is not answered by %s", async (_, uid) => {
+    await another();
     const thief = await start(uid);
     await thief.listen({ port: leased });
     expect(await proxy.connect({ port: leased })).toBe("no answer");
@@ -225,6 +235,15 @@ describe("a leased port", () => {
     expect(await proxy.connect({ port: leased })).toBe(`answered by ${neighbourUid}`);
   });
 
+  it("is given back when it is none of those that are in use", async () => {
+    await firewall.own(ownerUid, leased + 1);
+    await firewall.disownAllBut([leased + 1, null]);
+    expect([...firewall.owners]).toEqual([[leased + 1, ownerUid]]);
+    const account = await start(accountUid);
+    await account.listen({ port: leased });
+    expect(await proxy.connect({ port: leased })).toBe(`answered by ${accountUid}`);
+  });
+
   it("can be given and given back more than once", async () => {
     await firewall.own(ownerUid, leased);
     await firewall.disown(ownerUid, leased);
@@ -252,9 +271,7 @@ describe("what is not Maestro's", () => {
   });
 
   it("is another Maestro: each guards its own, and both stand side by side", async () => {
-    const uids = { from: firstUid + 100, to: firstUid + 199 };
-    const other = await Firewall.open({ ...options, id: `${options.id}_other`, uids });
-    scope.defer(() => other.close());
+    const other = await another();
     const foreign = await start(foreignUid);
     await firewall.own(ownerUid, leased);
     await other.own(foreignUid, leased + 1);
@@ -264,6 +281,15 @@ describe("what is not Maestro's", () => {
     expect(await proxy.connect({ port: leased + 1 })).toBe(`answered by ${foreignUid}`);
     expect(await owner.connect({ port: leased + 1 })).toBe("ECONNREFUSED");
     expect(await foreign.connect({ port: leased })).toBe("ECONNREFUSED");
+  });
+
+  it("is another Maestro, also where this one still has an owner for a port of which it is known to nobody", async () => {
+    const other = await another();
+    const foreign = await start(foreignUid);
+    await firewall.own(ownerUid, leased);
+    await other.own(foreignUid, leased);
+    await foreign.listen({ port: leased });
+    expect(await proxy.connect({ port: leased })).toBe(`answered by ${foreignUid}`);
   });
 });
 
