@@ -1,11 +1,14 @@
 import { randomUUID } from "node:crypto";
 
-const random = randomUUID();
-const prefix = random.slice(0, 24);
-let next = Number.parseInt(random.slice(24), 16);
+const digits = Array.from({ length: 4096 }, (_, number) => number.toString(16).padStart(3, "0"));
 
-/** A UUID that no other request has, without asking for randomness each time: a worker's own, counted up. */
+let prefix = "";
+let next = 0;
+
+/** A UUID that no other request has, without asking for randomness each time: a random beginning, counted up. */
 export function nextRequestId(): string {
-  next = next === 0xffff_ffff_ffff ? 0 : next + 1;
-  return prefix + next.toString(16).padStart(12, "0");
+  if (next === 0) prefix = randomUUID().slice(0, 30);
+  const id = `${prefix}${digits[next >> 12]}${digits[next & 4095]}`;
+  next = (next + 1) & 0xff_ffff;
+  return id;
 }

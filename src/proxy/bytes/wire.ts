@@ -1,5 +1,6 @@
 import { connect, type OnReadOpts, type Socket } from "node:net";
 import { returnReadBuffer, sharedRead, takeReadBuffer } from "./buffers.ts";
+import { queued, writeDirectly } from "./direct-write.ts";
 import { withStaticRead } from "./static-read.ts";
 
 /** Who is told what comes over a wire. */
@@ -54,11 +55,11 @@ export class Wire {
 
   /** Bytes that the kernel has not taken yet. */
   get pending(): number {
-    return this.socket.writableLength;
+    return queued(this.socket);
   }
 
   write(bytes: Buffer): void {
-    this.socket.write(bytes);
+    if (!writeDirectly(this.socket, bytes)) this.socket.write(bytes);
   }
 
   /** Called back when the kernel has taken all that was written before this, or never will. */
