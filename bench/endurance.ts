@@ -95,7 +95,7 @@ function grown(samples: readonly Sample[]): string[] {
   });
 }
 
-const maestro = await TestMaestro.start();
+const maestro = await TestMaestro.start("--warm", "0");
 try {
   const { samples, failures } = await run(maestro);
   const titles = [...(samples[0]?.figures.keys() ?? [])];

@@ -60,7 +60,7 @@ async function prepare(name: string): Promise<string> {
   return directory;
 }
 
-const maestro = await TestMaestro.start("--request-drain", "1", "--stream-drain", "0");
+const maestro = await TestMaestro.start("--warm", "0", "--request-drain", "1", "--stream-drain", "0");
 const directories: string[] = [];
 try {
   const rows: string[][] = [];

@@ -82,9 +82,12 @@ export function environmentOf(pid: number): Set<string> {
   return new Set((readProc(`${pid}/environ`) ?? "").split("\0"));
 }
 
+let thisBoot: string | undefined;
+
 /** The identity of this boot of the machine: a pid of another boot is nobody. */
 export function bootId(): string {
-  return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  thisBoot ??= readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  return thisBoot;
 }
 
 /** When a process was started, ISO 8601. */

@@ -78,7 +78,7 @@ export function writeView({ view }: Pick<Confinement, "view">): void {
 function inNamespaces(spec: Confined, runtime: Runtime, { level, etc, seccomp }: Sandbox): Confinement {
   const { app, directory, storage, scratch, cgroup, terminal, isStatic } = spec;
   const files = { view: join(scratch, "view"), status: join(scratch, instanceFiles.sandbox), seccomp };
-  const users = usersFor((level === "full" ? spec.user : null) ?? ourselves(), scratch);
+  const users = usersFor((level === "full" ? spec.user : null) ?? ourselves(), dirname(etc.directory));
   const setup = [
     ...["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--hostname", app],
     ...view({
