@@ -178,10 +178,11 @@ export type ReloadReport = z.infer<typeof ReloadReport>;
 
 /**
  * What `onProgress` receives while a deploy goes on. `tookMs` is there when the step has ended; `output`: `detail` is a
- * line of the output of what goes on in it.
+ * line of the output of what goes on in it. A build begins with each thing that it does, which `detail` names; it is a
+ * part of the step `release`.
  */
 export const DeployProgress = z.object({
-  step: z.enum(["check", "release", "prepare", "start", "ready", "switch", "drain", "stop"]),
+  step: z.enum(["check", "release", "build", "prepare", "start", "ready", "switch", "drain", "stop"]),
   state: z.enum(["began", "done", "output"]),
   detail: z.string().optional(),
   tookMs: z.int().optional(),

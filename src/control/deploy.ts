@@ -1,6 +1,6 @@
 import type { DeployOutcome, DeployRecord } from "../app/deploy.ts";
 import type { Origin } from "../app/release.ts";
-import { toWire } from "../errors.ts";
+import { MaestroError, toWire } from "../errors.ts";
 import { ownIdentity } from "../lib/processes.ts";
 
 /** How often a deploy says that it is still being done, ms. */
@@ -22,6 +22,9 @@ export class Deploy {
   readonly #began = performance.now();
   #written: Promise<void> = Promise.resolve();
   #heartbeat: NodeJS.Timeout | undefined;
+  readonly #cancelled = new AbortController();
+  readonly #ended = Promise.withResolvers<void>();
+  #isDecided = false;
 
   constructor(facts: DeployFacts, write: Write) {
     const now = new Date().toISOString();
@@ -54,6 +57,30 @@ export class Deploy {
 
   get app(): string {
     return this.#record.app;
+  }
+
+  /** Aborted, with the reason, when somebody cancels it. */
+  get signal(): AbortSignal {
+    return this.#cancelled.signal;
+  }
+
+  /** It ends as soon as it can, and changes nothing. Answers whether it is not too late for that. */
+  cancel(by: string): boolean {
+    if (this.#isDecided) return false;
+    const message = `the deploy of ${this.app} was cancelled by ${by}; what served goes on`;
+    this.#cancelled.abort(new MaestroError("BUILD_FAILED", message, { app: this.app, cancelledBy: by }));
+    return true;
+  }
+
+  /** From here on it comes about. Throws when it was cancelled before. */
+  decide(): void {
+    this.signal.throwIfAborted();
+    this.#isDecided = true;
+  }
+
+  /** Resolves when it has ended, however it did. */
+  get ended(): Promise<void> {
+    return this.#ended.promise;
   }
 
   /** What the next one who wants to deploy the app is told. */
@@ -92,6 +119,7 @@ export class Deploy {
 
   #end(outcome: DeployOutcome, error: DeployRecord["error"]): Promise<void> {
     clearInterval(this.#heartbeat);
+    this.#ended.resolve();
     const tookMs = Math.round(performance.now() - this.#began);
     return this.#note({ outcome, error, tookMs, endedAt: new Date().toISOString() });
   }

@@ -3,6 +3,7 @@ import type { Release } from "../app/release.ts";
 import type { DeployReport } from "../app/reports.ts";
 import { MaestroError } from "../errors.ts";
 import { type DeployRequest, HostnameClaims, inTurn, withHostnames } from "./admit.ts";
+import { Build } from "./build.ts";
 import type { Controller } from "./controller.ts";
 import type { Deploy } from "./deploy.ts";
 import type { Instance } from "./instance.ts";
@@ -27,14 +28,16 @@ import { wantedInstances } from "./wanted.ts";
  */
 export async function restart(controller: Controller, request: DeployRequest): Promise<DeployReport> {
   return inTurn(controller, request, "deploy", (deploy) =>
-    goLive(controller, request, deploy, { choose: (app) => makeRelease(controller, app, deploy) }),
+    goLive(controller, request, deploy, {
+      choose: (app, steps) => makeRelease(controller, app, deploy, steps),
+    }),
   );
 }
 
 /** What differs between the ways in which a release gets live. */
 export type Way = {
   /** The release. A fresh one is gone again when it does not get live. */
-  choose(app: App): Promise<MadeRelease>;
+  choose(app: App, steps: Steps): Promise<MadeRelease>;
   /** Its instances, ready for traffic; one at least of those that are wanted. Default: all are started. */
   start?(app: App, release: Release, steps: Steps): Promise<Instance[]>;
 };
@@ -54,7 +57,7 @@ export async function goLive(
 
   using claims = new HostnameClaims(controller, request.app);
   const known = await steps.run("check", () => check(controller, request, claims));
-  const made = await steps.run("release", () => choose(known), describeRelease);
+  const made = await steps.run("release", () => choose(known, steps), describeRelease);
   await using undo = new AsyncDisposableStack();
   undo.defer(() => dropRelease(controller, known, made));
 
@@ -66,7 +69,7 @@ export async function goLive(
   undo.defer(() => discardAll(controller, fresh));
 
   const named = withHostnames(known, [...request.hostnames, ...plan.hostnames]);
-  const app = await keep(controller, withRelease(named, made.release, deploy), made, fresh);
+  const app = await keep(controller, withRelease(named, made.release, deploy), deploy, made, fresh);
   undo.move(); // From here on nothing is undone.
   const replaced = await steps.run("switch", () => switchTo(controller, app, fresh));
 
@@ -87,11 +90,22 @@ async function check(controller: Controller, request: DeployRequest, claims: Hos
 const describeRelease = ({ release, fresh }: MadeRelease) =>
   `v${release.number} from ${release.plan.source}${fresh ? "" : ", unchanged"}`;
 
-async function makeRelease(controller: Controller, app: App, deploy: Deploy): Promise<MadeRelease> {
+async function makeRelease(
+  controller: Controller,
+  app: App,
+  deploy: Deploy,
+  steps: Steps,
+): Promise<MadeRelease> {
   const request = await newRelease(controller, app, deploy);
-  const made = await controller.releases.make({ ...request, latest: app.release });
-  deploy.made(made.release.number);
-  return made;
+  const build = new Build(controller, app, steps);
+  try {
+    const made = await controller.releases.make({ ...request, latest: app.release, builder: build });
+    deploy.made(made.release.number);
+    build.done();
+    return made;
+  } finally {
+    await build.close();
+  }
 }
 
 /** What every new release of an app is made with. */
@@ -130,11 +144,13 @@ const mostServed = 100;
 async function keep(
   controller: Controller,
   app: App,
+  deploy: Deploy,
   { stored }: MadeRelease,
   fresh: readonly Instance[],
 ): Promise<App> {
   await traced(app.name, "store", () => stored);
   controller.ending.throwIfAborted();
+  deploy.decide();
   await refuseEnded(controller, app.name, fresh);
   try {
     return await traced(app.name, "save", () => controller.registry.save(app));

@@ -8,6 +8,8 @@ export type Places = {
   incoming: string;
   releases: string;
   logs: string;
+  /** Dependencies that were installed for it, to be used again. */
+  cache: string;
   /** For the deploy command of 2012, whose rsync writes to `apps/NAME/webapp`. */
   webapp: string;
   state: string;
@@ -33,6 +35,7 @@ export function placesOf(home: string, app: string): Places {
     incoming: join(directory, "incoming"),
     releases,
     logs: join(directory, "logs"),
+    cache: join(directory, "cache"),
     webapp: join(directory, "webapp"),
     state,
     incomingIndex: join(state, "incoming.json"),
