@@ -189,6 +189,22 @@ export const DeployProgress = z.object({
 });
 export type DeployProgress = z.infer<typeof DeployProgress>;
 
+/** A build or another deploy that is under way. */
+export const BuildReport = z.object({
+  /** The id of the deploy. */
+  id: z.string(),
+  app: z.string(),
+  what: DeployRecord.shape.what,
+  by: z.string(),
+  /** ISO 8601. */
+  since: z.string(),
+  /** What it is at; `waiting`: another deploy of the app comes first. */
+  step: z.string(),
+  /** What of that is being done: "Building: npm run build". */
+  detail: z.string().optional(),
+});
+export type BuildReport = z.infer<typeof BuildReport>;
+
 export const LogLine = z.object({
   instance: z.string(),
   release: z.int(),

@@ -23,8 +23,11 @@ export class Deploy {
   #written: Promise<void> = Promise.resolve();
   #heartbeat: NodeJS.Timeout | undefined;
   readonly #cancelled = new AbortController();
-  readonly #ended = Promise.withResolvers<void>();
+  readonly #over = Promise.withResolvers<void>();
   #isDecided = false;
+  #detail: string | null = null;
+  /** Another deploy of the app comes first. */
+  isWaiting = true;
 
   constructor(facts: DeployFacts, write: Write) {
     const now = new Date().toISOString();
@@ -78,24 +81,35 @@ export class Deploy {
     this.#isDecided = true;
   }
 
-  /** Resolves when it has ended, however it did. */
-  get ended(): Promise<void> {
-    return this.#ended.promise;
+  /** Resolves when it has ended, however it did, and nothing of it is left. */
+  get over(): Promise<void> {
+    return this.#over.promise;
+  }
+
+  settle(): void {
+    this.#over.resolve();
   }
 
   /** What the next one who wants to deploy the app is told. */
-  get underWay(): { since: string; by: string; step: string } {
+  get underWay(): { since: string; by: string; step: string; detail: string | null } {
     const { startedAt: since, by, step } = this.#record;
-    return { since, by, step };
+    return { since, by, step, detail: this.#detail };
   }
 
-  reached(step: string): void {
+  get what(): DeployRecord["what"] {
+    return this.#record.what;
+  }
+
+  /** `detail`: what of it is being done. */
+  reached(step: string, detail: string | null = null): void {
+    this.#detail = detail;
     this.#heartbeat ??= setInterval(() => void this.#note({}), heartbeatMs).unref();
     void this.#note({ step });
   }
 
   /** A step is done. Written down with what comes next. */
   took(step: string, tookMs: number): void {
+    this.#detail = null;
     this.#record = { ...this.#record, steps: [...this.#record.steps, { step, tookMs }] };
   }
 
@@ -119,7 +133,6 @@ export class Deploy {
 
   #end(outcome: DeployOutcome, error: DeployRecord["error"]): Promise<void> {
     clearInterval(this.#heartbeat);
-    this.#ended.resolve();
     const tookMs = Math.round(performance.now() - this.#began);
     return this.#note({ outcome, error, tookMs, endedAt: new Date().toISOString() });
   }

@@ -23,6 +23,8 @@ export type NewRelease = {
 export type MadeRelease = {
   release: Release;
   fresh: boolean;
+  /** What the person who deploys has to know besides. */
+  notes?: readonly string[];
   /** Resolves when the release would survive a power cut. It may be started before, not pointed to. */
   stored: Promise<void>;
 };
@@ -30,6 +32,11 @@ export type MadeRelease = {
 /** Code, and the immutable releases made of it. */
 export type Releases = {
   prepareIncoming(app: string, gid: number | null): Promise<string>;
+  /** Somebody sends to `incoming/`: it is not whole until he says so. */
+  beginReceiving(app: string, by: string): Promise<void>;
+  endReceiving(app: string): Promise<void>;
+  /** Who sends to it, and since when; null when all that was sent is there. */
+  receiving(app: string): Promise<{ by: string; since: string } | null>;
   /** The same content and config as release `latest` gives that release again, not fresh. A new one's number is above `above`. */
   make(request: NewRelease & { latest: number | null; builder: Builder }): Promise<MadeRelease>;
   /** The files of the release `of` as a new one, with another config. */

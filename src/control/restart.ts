@@ -3,11 +3,11 @@ import type { Release } from "../app/release.ts";
 import type { DeployReport } from "../app/reports.ts";
 import { MaestroError } from "../errors.ts";
 import { type DeployRequest, HostnameClaims, inTurn, withHostnames } from "./admit.ts";
-import { Build } from "./build.ts";
 import type { Controller } from "./controller.ts";
 import type { Deploy } from "./deploy.ts";
 import type { Instance } from "./instance.ts";
-import type { MadeRelease, NewRelease } from "./ports.ts";
+import { makeRelease } from "./new-release.ts";
+import type { MadeRelease } from "./ports.ts";
 import { register } from "./register.ts";
 import { runReleaseProcess } from "./release-process.ts";
 import { urlsOf } from "./report.ts";
@@ -77,7 +77,7 @@ export async function goLive(
   void afterwards(controller, app, replaced);
   const tookMs = Math.round(performance.now() - began);
   controller.log.info({ app: app.name, release: app.release, tookMs, by: request.by }, "app.restarted");
-  return report(controller, app, made.release, fresh, tookMs);
+  return report(controller, app, made, fresh, tookMs);
 }
 
 async function check(controller: Controller, request: DeployRequest, claims: HostnameClaims): Promise<App> {
@@ -89,35 +89,6 @@ async function check(controller: Controller, request: DeployRequest, claims: Hos
 
 const describeRelease = ({ release, fresh }: MadeRelease) =>
   `v${release.number} from ${release.plan.source}${fresh ? "" : ", unchanged"}`;
-
-async function makeRelease(
-  controller: Controller,
-  app: App,
-  deploy: Deploy,
-  steps: Steps,
-): Promise<MadeRelease> {
-  const request = await newRelease(controller, app, deploy);
-  const build = new Build(controller, app, steps);
-  try {
-    const made = await controller.releases.make({ ...request, latest: app.release, builder: build });
-    deploy.made(made.release.number);
-    build.done();
-    return made;
-  } finally {
-    await build.close();
-  }
-}
-
-/** What every new release of an app is made with. */
-export async function newRelease(
-  { history }: Controller,
-  { name, user, config }: App,
-  deploy: Deploy,
-): Promise<NewRelease> {
-  await deploy.written(); // Whatever the next controller may find half-done has a record.
-  const above = history.highestRelease(name);
-  return { app: name, gid: user?.gid ?? null, above, config, origin: deploy.origin };
-}
 
 function withRelease(app: App, { number, config = null }: Release, { id: deploy }: Deploy): App {
   const previousRelease = app.release === number ? app.previousRelease : app.release;
@@ -212,7 +183,7 @@ async function afterwards(controller: Controller, app: App, replaced: Instance[]
 function report(
   controller: Controller,
   app: App,
-  release: Release,
+  { release, notes = [] }: MadeRelease,
   fresh: Instance[],
   tookMs: number,
 ): DeployReport {
@@ -223,6 +194,6 @@ function report(
     instances: fresh.map(({ id, port, running }) => ({ id, port, pid: running.pid })),
     tookMs,
     urls: urlsOf(controller, app),
-    notes: release.plan.notes,
+    notes: [...notes, ...release.plan.notes],
   };
 }

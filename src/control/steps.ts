@@ -23,7 +23,7 @@ export class Steps {
   /** `detail`: what of it is being done; a step may begin with one thing and go on to others. */
   began(step: Step, detail?: string): void {
     if (!this.#began.has(step)) this.#began.set(step, performance.now());
-    this.#deploy.reached(step);
+    this.#deploy.reached(step, detail);
     this.#tell({ step, state: "began", ...(detail === undefined ? {} : { detail }) });
   }
 
@@ -40,6 +40,7 @@ export class Steps {
   }
 
   async run<T>(step: Step, work: () => Promise<T>, describe?: (result: T) => string): Promise<T> {
+    this.signal.throwIfAborted();
     this.began(step);
     const result = await work();
     this.done(step, describe?.(result));

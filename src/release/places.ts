@@ -15,6 +15,8 @@ export type Places = {
   state: string;
   /** What `incoming/` looked like when it was last read; a cache. */
   incomingIndex: string;
+  /** Who sends to `incoming/`, as long as it is not whole. */
+  receiving: string;
   /** The files of release N. */
   release(number: number): string;
   /** What release N says of itself; it exists from the moment when this file does. */
@@ -39,6 +41,7 @@ export function placesOf(home: string, app: string): Places {
     webapp: join(directory, "webapp"),
     state,
     incomingIndex: join(state, "incoming.json"),
+    receiving: join(state, "receiving.json"),
     release: (number) => join(releases, `v${number}`),
     record: (number) => join(state, `v${number}.json`),
     manifest: (number) => join(state, `v${number}.manifest.json`),

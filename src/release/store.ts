@@ -5,6 +5,7 @@ import { namesIn } from "../lib/directory.ts";
 import { prepareIncoming } from "./incoming.ts";
 import { isPartial, type MadeRelease, type MakeRequest, makeRelease } from "./make.ts";
 import { type Places, placesOf } from "./places.ts";
+import { beginReceiving, endReceiving, type Receiving, receivingOf } from "./receiving.ts";
 import { listRecords, readRecord, releaseNumbers, type UnreadableRelease } from "./records.ts";
 import { type RemakeRequest, remakeRelease } from "./remake.ts";
 import { Runtimes } from "./runtimes/runtimes.ts";
@@ -21,6 +22,11 @@ export type ReleaseStoreOptions = { home: string } & Retention;
 export type ReleaseStore = {
   /** Makes the directories of an app, and answers where its code is sent. */
   prepareIncoming(app: string, gid: number | null): Promise<string>;
+  /** Somebody sends to `incoming/`: it is not whole until he says so. */
+  beginReceiving(app: string, by: string): Promise<void>;
+  endReceiving(app: string): Promise<void>;
+  /** Who sends to it; null when all that was sent is there. */
+  receiving(app: string): Promise<Receiving | null>;
   /** The content of `incoming/` as a release; the same content as release `latest` is that one again, not fresh. */
   make(request: MakeRequest): Promise<MadeRelease>;
   /** The files of a release as a new one, with another config. */
@@ -59,6 +65,9 @@ export function createReleaseStore({ home, keep, keepDays }: ReleaseStoreOptions
   const runtimes = new Runtimes(join(home, "runtimes"));
   return {
     prepareIncoming: async (app, gid) => prepareIncoming(places(app), gid),
+    beginReceiving: async (app, by) => beginReceiving(places(app), by),
+    endReceiving: async (app) => endReceiving(places(app)),
+    receiving: async (app) => receivingOf(places(app)),
     make: async (request) => makeRelease(places(request.app), runtimes, request),
     remake: async (request) => remakeRelease(places(request.app), request),
     get: async (app, number) => readRecord(places(app), number),

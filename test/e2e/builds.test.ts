@@ -74,7 +74,7 @@ describe("a project of Node with a lock file", () => {
   it("installs nothing when a line changed, and does nothing at all when nothing did", async () => {
     const directory = nodeProject({ "version.txt": "second" });
     const changed = await deploy("shop", directory);
-    expect(changed.titles).toEqual(["Building: npm run build", "Removing development dependencies"]);
+    expect(changed.titles).toEqual(["Building: npm run build"]);
     expect(await served("shop")).toMatchObject({
       version: "second",
       compiled: "pinned 1.0.0 second",

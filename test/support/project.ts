@@ -3,7 +3,6 @@ import { createHash } from "node:crypto";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { onTestFinished } from "vitest";
 
 /** Text by path. */
 export type Files = Record<string, string>;
@@ -15,10 +14,10 @@ export function writeFiles(directory: string, files: Files): void {
   }
 }
 
-/** A directory with these files, which is gone after the test. */
+/** A directory with these files, which is gone with this process. */
 export function project(files: Files): string {
   const directory = mkdtempSync(join(tmpdir(), "maestro-project-"));
-  onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+  process.once("exit", () => rmSync(directory, { recursive: true, force: true }));
   writeFiles(directory, files);
   return directory;
 }

@@ -4,7 +4,7 @@ import { mkdir, rename, rm, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { isSystemError } from "../../errors.ts";
-import { writeAtomic } from "../../lib/atomic-file.ts";
+import { writeAtomic, writeWhole } from "../../lib/atomic-file.ts";
 import { namesIn } from "../../lib/directory.ts";
 import { ManifestEntries, readJson } from "../manifest.ts";
 import type { Modes } from "../modes.ts";
@@ -14,6 +14,7 @@ import { type Dependencies, placeAll } from "./place.ts";
 /** How many installations of an app are kept: of the branch before, and of the one to which somebody goes back. */
 const kept = 3;
 
+const Paths = z.array(z.string());
 const Kept = z.object({ v: z.literal(1), gid: z.int().nullable(), entries: ManifestEntries });
 
 /**
@@ -68,12 +69,27 @@ export class DependencyCache {
     }
   }
 
+  /** What is superfluous of it once something was compiled; null when that is not known. */
+  async superfluous(key: string): Promise<string[] | null> {
+    return readJson(this.#superfluous(key), Paths);
+  }
+
+  /** Of what is not kept, nothing is. */
+  async keepSuperfluous(key: string, paths: readonly string[]): Promise<void> {
+    const isKept = (await namesIn(join(this.#directory, key))).length > 0;
+    if (isKept) await writeWhole(this.#superfluous(key), JSON.stringify(paths));
+  }
+
   async forget(key: string): Promise<void> {
     await rm(join(this.#directory, key), { recursive: true, force: true });
   }
 
   #list(key: string): string {
     return join(this.#directory, key, "list.json");
+  }
+
+  #superfluous(key: string): string {
+    return join(this.#directory, key, "superfluous.json");
   }
 
   async #sweep(): Promise<void> {

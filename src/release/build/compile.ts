@@ -8,6 +8,7 @@ import type { DependencyCache } from "./cache.ts";
 import { giveTree, takeTree } from "./ownership.ts";
 import type { Dependencies } from "./place.ts";
 import type { Preparation } from "./prepare.ts";
+import { removeAgain, removedBy } from "./prune.ts";
 import type { Command, Recipe } from "./recipe.ts";
 
 /** Where something is built: the directory that becomes the release, and one that goes afterwards. */
@@ -27,9 +28,11 @@ export type Installed = readonly (Dependencies | null)[];
 const installs = ({ install }: Recipe, known: Dependencies | null | undefined) =>
   install.length > 0 && (known ?? null) === null;
 
+const compiles = ({ compile, prune }: Recipe) => compile.length > 0 || prune !== null;
+
 /** Whether any program runs at all. */
 export const isWork = ({ recipes }: Preparation, installed: Installed): boolean =>
-  recipes.some((recipe, index) => recipe.compile.length > 0 || installs(recipe, installed[index]));
+  recipes.some((recipe, index) => compiles(recipe) || installs(recipe, installed[index]));
 
 /** The tree of a release while it is being built: what is in it, and where the same lies besides. */
 type Original = FileEntry & { at: string };
@@ -44,7 +47,7 @@ export async function compile(
 ): Promise<readonly Entry[]> {
   const { originals } = tree;
   const missing = preparation.recipes.filter((recipe, index) => installs(recipe, installed[index]));
-  const compiled = preparation.recipes.filter((recipe) => recipe.compile.length > 0);
+  const compiled = preparation.recipes.filter(compiles);
   const last = compiled.at(-1) ?? missing.at(-1);
   await makeScratch(place);
   let { entries } = tree;
@@ -57,7 +60,7 @@ export async function compile(
   }
   for (const recipe of compiled) {
     const isLast = recipe === last;
-    entries = await run(place, preparation, recipe, recipe.compile, { entries, originals }, isLast);
+    entries = await compileOne(place, preparation, recipe, { entries, originals }, isLast);
   }
   return entries;
 }
@@ -83,6 +86,27 @@ async function makeScratch({ scratch, builder: { user } }: Workplace): Promise<v
   if (user !== null) await chown(scratch, user.uid, user.gid);
 }
 
+/** Compiles, and takes away what that alone has needed. */
+async function compileOne(
+  place: Workplace,
+  preparation: Preparation,
+  recipe: Recipe,
+  tree: Tree,
+  isLast: boolean,
+): Promise<readonly Entry[]> {
+  const { cache, directory } = place;
+  const { key, compile: commands, prune } = recipe;
+  const superfluous = prune === null ? [] : await cache.superfluous(key);
+  const isAsked = prune !== null && superfluous === null;
+  let removed: string[] = [];
+  const ask = async () => {
+    if (isAsked) removed = await removedBy(directory, () => runOne(place, preparation, recipe, prune));
+  };
+  const entries = await run(place, preparation, recipe, commands, tree, isLast, ask);
+  if (isAsked) await cache.keepSuperfluous(key, removed);
+  return superfluous === null ? entries : removeAgain(directory, entries, superfluous);
+}
+
 /** Runs programs of a recipe in a tree that is theirs for that time. Answers what is in it then, shared if these are the last. */
 async function run(
   place: Workplace,
@@ -91,12 +115,15 @@ async function run(
   commands: readonly Command[],
   { entries, originals }: Tree,
   isLast: boolean,
+  afterwards = async () => {},
 ): Promise<readonly Entry[]> {
   const { directory, scratch, modes, builder } = place;
-  for (const [name, text] of Object.entries(recipe.home))
+  for (const [name, text] of Object.entries(recipe.home)) {
     await writeFile(join(scratch, name), text, { mode: 0o644 });
+  }
   const given = await giveTree(directory, entries, builder.user);
   for (const command of commands) await runOne(place, preparation, recipe, command);
+  await afterwards();
   return takeTree(directory, modes, given, isLast ? originals : null);
 }
 

@@ -4,7 +4,7 @@ import type { RegistrySettings } from "../runtimes/registry.ts";
 import type { Runtime, Runtimes } from "../runtimes/runtimes.ts";
 import { keyOf } from "./key.ts";
 import { hasDependencies, installFacts, type Manager, managerOf, readsSource } from "./node-project.ts";
-import type { Command, Project, Recipe } from "./recipe.ts";
+import type { Project, Recipe } from "./recipe.ts";
 
 /** Files beside the lock file that an installation goes by. */
 const settingsFiles = [".npmrc", ".yarnrc", ".yarnrc.yml", "pnpm-workspace.yaml", ".pnpmfile.cjs"];
@@ -53,7 +53,7 @@ function commandsOf(
   { tool, lockFile }: Manager,
   { name, version }: Runtime,
   { isBuilt, pkg }: Needs,
-): Pick<Recipe, "install" | "compile"> {
+): Pick<Recipe, "install" | "compile" | "prune"> {
   const isModern = tool === "yarn" && semver.major(version) > 1;
   const { install, prune } = ways[isModern ? "berry" : tool](
     lockFile !== null,
@@ -61,23 +61,17 @@ function commandsOf(
     semver.major(version),
   );
   const by = name.replace(/-(?=\d)/, " ");
-  const pruning: Command[] =
-    prune === null || !hasDevelopment(pkg)
-      ? []
-      : [{ title: "Removing development dependencies", command: [tool, ...prune] }];
   const isInstalled = hasDependencies(pkg);
+  const isPruned = isInstalled && hasDevelopment(pkg) && (isBuilt || isModern);
   return {
     install: isInstalled
       ? [{ title: `Installing dependencies with ${by}`, command: [tool, ...install] }]
       : [],
-    compile: isBuilt
-      ? [
-          { title: `Building: ${tool} run build`, command: [tool, "run", "build"] },
-          ...(isInstalled ? pruning : []),
-        ]
-      : isModern
-        ? pruning
-        : [],
+    compile: isBuilt ? [{ title: `Building: ${tool} run build`, command: [tool, "run", "build"] }] : [],
+    prune:
+      prune !== null && isPruned
+        ? { title: "Removing development dependencies", command: [tool, ...prune] }
+        : null,
   };
 }
 

@@ -27,6 +27,7 @@ export async function pythonRecipe(project: Project): Promise<Recipe | null> {
         : []),
     ],
     compile: [],
+    prune: null,
     env: {},
     home: {},
     tools: [],

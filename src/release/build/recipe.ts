@@ -10,6 +10,8 @@ export type Recipe = {
   install: readonly Command[];
   /** Then makes of the code what is served. */
   compile: readonly Command[];
+  /** And takes away what only that needed. Asked once for the same dependencies. */
+  prune: Command | null;
   env: Readonly<Record<string, string>>;
   /** Settings that its programs look for in their home: text by name. */
   home: Readonly<Record<string, string>>;
