@@ -3,6 +3,7 @@ import { rename } from "node:fs/promises";
 import { join } from "node:path";
 import type { Builder } from "../app/build.ts";
 import type { Release, ReleasePlan } from "../app/release.ts";
+import { unlessAborted } from "../lib/aborted.ts";
 import { DependencyCache } from "./build/cache.ts";
 import { compile, type Installed, isWork, originalsIn, type Tree, type Workplace } from "./build/compile.ts";
 import { placeAll } from "./build/place.ts";
@@ -32,28 +33,23 @@ export async function makeFresh(
   { source, content }: Sent,
 ): Promise<Pick<MadeRelease, "release" | "stored">> {
   const { gid, builder = nobody } = request;
-  const preparation = await prepare(source, content, runtimes, builder.say);
-  const held = runtimes.hold(preparation.runtimes);
   const numbers = await releaseNumbers(places);
   const number = Math.max(numbers.at(-1) ?? 0, request.above) + 1;
   await prepareReleases(places, gid);
   const aside = () => join(places.releases, `.v${number}.partial-${randomUUID()}`);
   const [partial, scratch, directory] = [aside(), aside(), places.release(number)];
+  const held = runtimes.hold();
   try {
+    const looking = prepare(source, content, runtimes, builder.say);
+    const preparation = await unlessAborted(builder.signal, looking);
     const cache = new DependencyCache(places.cache);
     const place = { app: places.app, number, directory, scratch, modes: modesFor(gid), builder, cache };
-    const made = await makeTree(places, partial, {
-      source,
-      content,
-      place,
-      preparation,
-      newest: numbers.at(-1),
-    });
+    const sent = { source, content, place, preparation, newest: numbers.at(-1) };
+    const made = await makeTree(places, partial, sent);
     await rename(partial, directory);
     const entries = made.isWork ? await compile(place, preparation, made, made.installed) : made.entries;
     const plan = await planOf(directory, places.incoming, preparation);
-    const facts = { ...request, entries, plan, source, preparation };
-    const release = describe(places.app, number, facts);
+    const release = describe(places.app, number, { ...request, entries, plan, source, preparation });
     const stored = keep(places, request, release, entries, source).finally(() => held[Symbol.dispose]());
     stored.catch(() => {}); // Whoever made it awaits it too, but perhaps later than it fails.
     return { release, stored };

@@ -49,7 +49,7 @@ export async function compile(
   const missing = preparation.recipes.filter((recipe, index) => installs(recipe, installed[index]));
   const compiled = preparation.recipes.filter(compiles);
   const last = compiled.at(-1) ?? missing.at(-1);
-  await makeScratch(place);
+  await makeScratch(place, preparation);
   let { entries } = tree;
   for (const recipe of missing) {
     const isLast = recipe === last && compiled.length === 0;
@@ -80,9 +80,18 @@ async function keep(
 export const originalsIn = ({ directory, entries }: Dependencies): Original[] =>
   entries.flatMap((entry) => (entry.kind === "file" ? [{ ...entry, at: join(directory, entry.path) }] : []));
 
-/** On the disk: packages are unpacked there, which would count as memory otherwise. */
-async function makeScratch({ scratch, builder: { user } }: Workplace): Promise<void> {
+/**
+ * On the disk: packages are unpacked there, which would count as memory otherwise. What programs look for in their home is
+ * written before the first of them could put anything in its place.
+ */
+async function makeScratch(
+  { scratch, builder: { user } }: Workplace,
+  { recipes }: Preparation,
+): Promise<void> {
   await mkdir(scratch, { mode: 0o700 });
+  for (const [name, text] of recipes.flatMap(({ home }) => Object.entries(home))) {
+    await writeFile(join(scratch, name), text, { mode: 0o644 });
+  }
   if (user !== null) await chown(scratch, user.uid, user.gid);
 }
 
@@ -117,10 +126,7 @@ async function run(
   isLast: boolean,
   afterwards = async () => {},
 ): Promise<readonly Entry[]> {
-  const { directory, scratch, modes, builder } = place;
-  for (const [name, text] of Object.entries(recipe.home)) {
-    await writeFile(join(scratch, name), text, { mode: 0o644 });
-  }
+  const { directory, modes, builder } = place;
   const given = await giveTree(directory, entries, builder.user);
   for (const command of commands) await runOne(place, preparation, recipe, command);
   await afterwards();

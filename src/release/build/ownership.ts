@@ -3,6 +3,7 @@ import {
   chmodSync,
   closeSync,
   constants,
+  copyFileSync,
   fchmodSync,
   fchownSync,
   lchownSync,
@@ -49,7 +50,7 @@ export async function giveTree(
   const files = new Map<bigint, GivenFile>();
   for (const entry of entries.toReversed()) {
     const path = join(root, entry.path);
-    if (entry.kind === "file") refuseShared(path);
+    if (entry.kind === "file") unshare(path);
     if (user !== null) lchownSync(path, user.uid, user.gid);
     if (entry.kind === "file") {
       const identity = identityOf(lstatSync(path, { bigint: true }));
@@ -63,9 +64,15 @@ export async function giveTree(
   return { files, atMs: Date.now() };
 }
 
-/** Whoever can write to one name of a file writes to all of them: no mistake of ours shall reach another release. */
-function refuseShared(path: string): void {
-  if (lstatSync(path).nlink > 1) throw new Error(`${path} is shared, and cannot be given to a build`);
+/**
+ * Whoever can write to one name of a file writes to all of them. Some installations leave two names for a file; and no
+ * mistake of ours shall reach another release.
+ */
+function unshare(path: string): void {
+  if (lstatSync(path).nlink === 1) return;
+  const copy = `${path}.maestro-copy`;
+  copyFileSync(path, copy, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+  renameSync(copy, path);
 }
 
 const identityOf = ({ ino, size, mtimeNs, ctimeNs }: BigIntStats): SourceIdentity => ({

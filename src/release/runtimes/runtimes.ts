@@ -24,8 +24,8 @@ export class Runtimes {
   readonly #directory: string;
   readonly #registry = new PackageRegistry();
   readonly #fetching = new Map<string, Promise<void>>();
-  /** Those of builds that have no record yet. */
-  readonly #held = new Map<string, number>();
+  /** Releases that are being made, of which no record says yet what they need. */
+  #unrecorded = 0;
 
   constructor(directory: string) {
     this.#directory = directory;
@@ -73,21 +73,22 @@ export class Runtimes {
     return { name, version, directory: join(this.#directory, name) };
   }
 
-  /** Nobody removes it until the end of the block that `using` holds it in. */
-  hold(names: readonly string[]): Disposable {
-    const count = (by: number) => {
-      for (const name of names) this.#held.set(name, (this.#held.get(name) ?? 0) + by);
+  /** Nothing is removed until it is disposed of. */
+  hold(): Disposable {
+    this.#unrecorded += 1;
+    return {
+      [Symbol.dispose]: () => {
+        this.#unrecorded -= 1;
+      },
     };
-    count(1);
-    return { [Symbol.dispose]: () => count(-1) };
   }
 
-  /** Removes what nothing runs on any more. */
+  /** Removes what nothing runs on any more; while something is being made, another time. */
   async sweep(used: ReadonlySet<string>): Promise<void> {
+    if (this.#unrecorded > 0) return;
     for (const name of (await namesIn(this.#directory)).filter(isRuntime)) {
-      const isUsed = used.has(name) || name === `node-v${ownVersion}` || (this.#held.get(name) ?? 0) > 0;
-      if (!isUsed && !this.#fetching.has(name))
-        await rm(join(this.#directory, name), { recursive: true, force: true });
+      const isUsed = used.has(name) || name === `node-v${ownVersion}`;
+      if (!isUsed) await rm(join(this.#directory, name), { recursive: true, force: true });
     }
   }
 
