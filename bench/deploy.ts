@@ -2,8 +2,9 @@
  * What a deploy over SSH costs: `npm run bench:deploy -- [ROUNDS]`.
  *
  * A real sshd on loopback with a real key. In turn, on the same trees: `maestro deploy --to` of 10,000 files, unchanged
- * and with one line changed; `git push` of one changed line; and as the floor plain rsync over ssh of the same tree to
- * the same sshd. From what a deploy takes the app's own start, from spawn to its first answer, is taken off.
+ * and with one line changed; `git push` of one changed line; the same of an app whose dependencies were installed on the
+ * server before, without a build script and with one; and as the floor plain rsync over ssh of the same tree to the same
+ * sshd. From what a deploy takes the app's own start, from spawn to its first answer, is taken off.
  */
 import { execFile } from "node:child_process";
 import { chmod, cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -66,6 +67,38 @@ async function plainRsync(): Promise<{
   };
 }
 
+/** The fixture `express` with its lock file; with `build`, a script that copies the server, and a development dependency. */
+async function makeBuiltTree(directory: string, { build }: { build: boolean }): Promise<void> {
+  await cp(fixture("express"), directory, { recursive: true });
+  await writeFile(join(directory, ".gitignore"), "node_modules\n");
+  const npm = async (...words: string[]) => void (await run("npm", words, { cwd: directory }));
+  if (build) {
+    await writeFile(
+      join(directory, "compile.js"),
+      "import { cpSync } from 'node:fs'; cpSync('version.js', 'dist/version.js');\n",
+    );
+    await npm("pkg", "set", "scripts.build=node compile.js", "devDependencies.ms=2.1.3");
+    await npm("install", "--package-lock-only", "--ignore-scripts");
+  }
+  await npm("ci", "--omit=dev"); // For the app's own start.
+}
+
+/** `git push` of one changed line, again and again; the first, which installs, is told apart. */
+async function measureBuilt(world: SshWorld, alice: Developer, app: string, build: boolean): Promise<Built> {
+  const tree = await mkdtemp(join(tmpdir(), "maestro-bench-"));
+  try {
+    await makeBuiltTree(tree, { build });
+    const start: number[] = [];
+    for (let round = 0; round < rounds; round++) start.push(await bareStart(tree));
+    const [first = 0, ...pushes] = await measurePush(world, alice, tree, app);
+    return { start, first, pushes };
+  } finally {
+    await rm(tree, { recursive: true, force: true });
+  }
+}
+
+type Built = { start: number[]; first: number; pushes: number[] };
+
 type Times = Record<
   "start" | "first" | "unchanged" | "changed" | "push" | "floorFirst" | "floor" | "floorChanged",
   number[]
@@ -99,11 +132,11 @@ async function measure(world: SshWorld, alice: Developer, tree: string): Promise
     times.changed.push(await deploy());
     times.floorChanged.push(await plain.send(tree));
   }
-  times.push = await measurePush(world, alice, tree);
+  times.push = (await measurePush(world, alice, tree, "large")).slice(1);
   return times;
 }
 
-async function measurePush(world: SshWorld, alice: Developer, tree: string): Promise<number[]> {
+async function measurePush(world: SshWorld, alice: Developer, tree: string, app: string): Promise<number[]> {
   const git = (...words: string[]) => world.git(alice, tree, ...words);
   await git("init", "--quiet", "--initial-branch", "main");
   const times: number[] = [];
@@ -112,18 +145,20 @@ async function measurePush(world: SshWorld, alice: Developer, tree: string): Pro
     await git("add", "--all");
     await git("commit", "--quiet", "--message", "a change");
     const since = world.maestro.logLength;
-    times.push(await timed(() => git("push", world.repository("large"), "main")));
-    await world.maestro.until("app.settled", (entry) => entry["app"] === "large", since);
+    times.push(await timed(() => git("push", world.repository(app), "main")));
+    await world.maestro.until("app.settled", (entry) => entry["app"] === app, since);
   }
-  return times.slice(1);
+  return times;
 }
 
 const world = await SshWorld.start("--request-drain", "1", "--stream-drain", "0");
 const tree = await mkdtemp(join(tmpdir(), "maestro-bench-"));
 try {
-  const alice = await world.developer("alice", "large");
+  const alice = await world.developer("alice", "large", "installed", "built");
   await makeTree(tree, files);
   const times = await measure(world, alice, tree);
+  const installed = await measureBuilt(world, alice, "installed", false);
+  const built = await measureBuilt(world, alice, "built", true);
   const start = median(times.start);
   const ms = (value: number) => `${value.toFixed(0)} ms`;
   const row = (name: string, values: readonly number[], own: number) => [
@@ -131,6 +166,11 @@ try {
     ms(median(values)),
     ms(quantile(values, 0.9)),
     own === 0 ? "" : ms(median(values) - own),
+  ];
+  const rowsOf = (what: string, { start: own, first, pushes }: Built) => [
+    row(`the start of an app with ${what}`, own, 0),
+    row(`  git push of it, first: installs`, [first], median(own)),
+    row(`  git push of it, one line changed`, pushes, median(own)),
   ];
   console.log(
     `deploy of ${files} files, ${(files * fileBytes) / 1e6} MB, ${rounds} rounds, medians\n${machine()}\n`,
@@ -144,6 +184,8 @@ try {
     row("maestro deploy, one line changed", times.changed, start),
     row("  plain rsync over ssh, one line changed", times.floorChanged, 0),
     row("git push, one line changed", times.push, start),
+    ...rowsOf("dependencies", installed),
+    ...rowsOf("dependencies and build script", built),
   ];
   console.log(table(["", "takes", "p90", "over the start"], rows));
 } finally {

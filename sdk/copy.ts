@@ -15,6 +15,8 @@ export type CopyOptions = {
   remote?: RemoteShell;
   onProgress?: (progress: CopyProgress) => void;
   signal?: AbortSignal | undefined;
+  /** What is copied although it is left out otherwise. */
+  include?: readonly string[];
 };
 
 /**
@@ -24,10 +26,10 @@ export type CopyOptions = {
 export async function copyTree(
   source: string,
   destination: string,
-  { remote, onProgress, signal }: CopyOptions = {},
+  { remote, onProgress, signal, include = [] }: CopyOptions = {},
 ): Promise<CopyReport> {
   if (remote) await refuseOldRsync();
-  const rules = await filterRules(source);
+  const rules = await filterRules(source, include);
   const rsync = spawn("rsync", rsyncArguments(source, destination, remote), {
     env: { ...process.env, LC_ALL: "C" },
     ...(signal === undefined ? {} : { signal }),

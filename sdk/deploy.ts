@@ -23,6 +23,8 @@ export type DeployOptions = {
   app?: string | undefined;
   /** Hostnames that the app shall have, besides those that it has. */
   hostnames?: readonly string[];
+  /** What is sent although it is left out otherwise: ".env", "node_modules", "data/fixtures". */
+  include?: readonly string[];
   /** While another deploy of the app is under way: wait for it instead of failing with `BUSY`. */
   wait?: boolean;
   /** What `connect` gave; it stays open. */
@@ -48,6 +50,7 @@ export async function deploy(options: DeployOptions): Promise<DeployReport> {
   await send(app, directory, options);
   const input = {
     app,
+    sent: true,
     ...(hostnames.length > 0 ? { hostnames } : {}),
     ...(options.wait ? { wait: true } : {}),
   };
@@ -57,18 +60,18 @@ export async function deploy(options: DeployOptions): Promise<DeployReport> {
 async function send(
   app: string,
   directory: string,
-  { client, wait, onProgress, signal }: DeployOptions,
+  { client, wait, include = [], onProgress, signal }: DeployOptions,
 ): Promise<void> {
   const began = performance.now();
   onProgress?.({ step: "send", state: "began" });
-  const { path } = await client.call("incoming", { app, ...(wait ? { wait } : {}) });
+  const { path } = await client.call("incoming", { app, sending: true, ...(wait ? { wait } : {}) });
   // Says again that it is still at it: a turn that is not used any more ends.
   const renewal = setInterval(() => void client.call("incoming", { app }).catch(() => {}), renewMs);
   let copied: CopyReport;
   try {
     copied = client.ssh
-      ? await copyBySsh(directory, client.ssh.rsyncTarget(app), { onProgress, signal })
-      : await copyHere(directory, path, signal);
+      ? await copyBySsh(directory, client.ssh.rsyncTarget(app), { include, onProgress, signal })
+      : await copyHere(directory, path, { include, signal });
   } finally {
     clearInterval(renewal);
   }
@@ -76,19 +79,21 @@ async function send(
   onProgress?.({ step: "send", state: "done", detail: describe(copied), tookMs });
 }
 
-async function copyHere(directory: string, path: string, signal?: AbortSignal): Promise<CopyReport> {
+type Copying = { include: readonly string[]; signal: AbortSignal | undefined };
+
+async function copyHere(directory: string, path: string, copying: Copying): Promise<CopyReport> {
   await refuseUnfitTarget(path, directory);
-  return copyTree(directory, path, { signal });
+  return copyTree(directory, path, copying);
 }
 
 async function copyBySsh(
   directory: string,
   { shell, destination }: ReturnType<SshHost["rsyncTarget"]>,
-  { onProgress, signal }: { onProgress: DeployOptions["onProgress"]; signal: AbortSignal | undefined },
+  { onProgress, ...copying }: Copying & { onProgress: DeployOptions["onProgress"] },
 ): Promise<CopyReport> {
   return copyTree(directory, destination, {
     remote: { shell },
-    signal,
+    ...copying,
     onProgress: (sent) => onProgress?.({ step: "send", state: "began", sent }),
   });
 }

@@ -1,5 +1,6 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { z } from "zod";
 import { isSystemError } from "../src/errors.ts";
 
 /**
@@ -9,19 +10,54 @@ import { isSystemError } from "../src/errors.ts";
  * one, `!` takes back. rsync could read the files itself (`:- .gitignore`), but it knows no `!` and would leave out
  * files without a word, so the lines are translated. `.maestroignore` has the same form and goes above .gitignore.
  */
-export async function filterRules(directory: string): Promise<string[]> {
-  const found: IgnoreFiles = { maestro: [], git: [], modulesIgnored: false };
+export async function filterRules(directory: string, include: readonly string[] = []): Promise<string[]> {
+  const found: IgnoreFiles = { maestro: [], git: [] };
   await collect(directory, "", found);
-  return [...neverSent, ...found.maestro, ...(found.modulesIgnored ? [] : nodeModules), ...found.git];
+  const modules = (await isInstalled(directory)) ? ["- node_modules"] : nodeModules;
+  return [...neverSent, ...include.flatMap(wanted), ...secrets, ...found.maestro, ...modules, ...found.git];
 }
 
-/** History, secrets, and what Maestro itself keeps in a project: its home (`--home ./.maestro`), and where to deploy. */
-const neverSent = ["- .git", "- .env", "- .env.*", "- /.maestro/", "- /.maestro.json"];
+/** History, and what Maestro itself keeps in a project: its home (`--home ./.maestro`), and where to deploy. */
+const neverSent = ["- .git", "- /.maestro/", "- /.maestro.json"];
 
-/** Nothing is installed on the server, so what .gitignore says of node_modules, or would match in it, is passed over. */
+const secrets = ["- .env", "- .env.*"];
+
+/** Where the server installs nothing, the packages that are here are sent, whatever .gitignore says or would match in them. */
 const nodeModules = ["+ node_modules", "+ node_modules/**"];
 
-type IgnoreFiles = { maestro: string[]; git: string[]; modulesIgnored: boolean };
+const Package = z.looseObject({
+  dependencies: z.record(z.string(), z.unknown()).optional(),
+  devDependencies: z.record(z.string(), z.unknown()).optional(),
+  optionalDependencies: z.record(z.string(), z.unknown()).optional(),
+  workspaces: z.unknown().optional(),
+});
+
+/** Whether the server installs the packages of a project: package.json says which. */
+async function isInstalled(directory: string): Promise<boolean> {
+  const text = (await readLines(join(directory, "package.json"))).join("\n");
+  const { data } = Package.safeParse(parsed(text));
+  if (data === undefined) return false;
+  const { dependencies = {}, devDependencies = {}, optionalDependencies = {}, workspaces } = data;
+  const names = Object.keys({ ...dependencies, ...devDependencies, ...optionalDependencies });
+  return names.length > 0 || workspaces !== undefined;
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null; // The server says what is wrong with it.
+  }
+}
+
+/** A path that was asked for, and all below it; a name alone wherever it is. */
+function wanted(path: string): string[] {
+  const name = escapeWildcards(path.replace(/^(\.\/)+/, "").replace(/\/+$/, ""));
+  const anchored = name.includes("/") ? `/${name.replace(/^\//, "")}` : name;
+  return [`+ ${forRsync(anchored)}`, `+ ${forRsync(`${anchored}/**`)}`];
+}
+
+type IgnoreFiles = { maestro: string[]; git: string[] };
 
 const notEntered = new Set([".git", ".maestro", "node_modules"]);
 
@@ -32,7 +68,6 @@ async function collect(root: string, base: string, found: IgnoreFiles): Promise<
       await collect(root, `${base}${entry.name}/`, found);
   }
   const maestro = await readLines(join(root, base, ".maestroignore"));
-  found.modulesIgnored ||= maestro.some((line) => /^\/?node_modules\/?\s*$/.test(line));
   found.maestro.push(...translateIgnore(maestro, base));
   found.git.push(...translateIgnore(await readLines(join(root, base, ".gitignore")), base));
 }

@@ -4,6 +4,7 @@ import type { Limits, LimitsWritten } from "../src/app/limits.ts";
 import type { CallersSignal, CallersTerminal, TerminalSize } from "../src/app/one-off.ts";
 import type {
   AppReport,
+  BuildReport,
   ConfigChangeReport,
   ConfigReport,
   DeployProgress,
@@ -30,10 +31,17 @@ type DomainsOutput = { app: string; hostnames: string[] };
 /** What a server can be asked, by name: what goes in, what comes out. */
 export type Operations = {
   restart: {
-    input: { app: string; hostname?: string; hostnames?: string[]; wait?: boolean; commit?: string };
+    input: {
+      app: string;
+      hostname?: string;
+      hostnames?: string[];
+      wait?: boolean;
+      sent?: boolean;
+      commit?: string;
+    };
     output: DeployReport;
   };
-  incoming: { input: AppInput & { wait?: boolean }; output: { path: string } };
+  incoming: { input: AppInput & { wait?: boolean; sending?: boolean }; output: { path: string } };
   apps: { input: object; output: AppReport[] };
   ps: { input: { app?: string }; output: InstanceReport[] };
   status: { input: object; output: StatusReport };
@@ -54,6 +62,8 @@ export type Operations = {
   releases: { input: { app: string; deploys?: number }; output: ReleasesReport };
   scale: { input: { app: string; counts?: Record<string, Count>; wait?: boolean }; output: ScaleReport };
   rollback: { input: { app: string; to?: number; wait?: boolean }; output: DeployReport };
+  builds: { input: { app?: string }; output: BuildReport[] };
+  builds_cancel: { input: { id: string; app?: string }; output: BuildReport };
   limits: {
     input: AppInput & { limits?: LimitsWritten };
     output: { app: string; limits: Limits; notes: string[] };

@@ -4,6 +4,7 @@ import { join, resolve } from "node:path";
 import { z } from "zod";
 import { normalizeHostname } from "./app/app.ts";
 import { IsolationLevel } from "./app/isolation.ts";
+import { LimitsInput } from "./app/limits.ts";
 import { isSystemError, MaestroError } from "./errors.ts";
 
 /** Where something listens. `host` absent: all addresses. Port 0: a free one. */
@@ -73,6 +74,9 @@ const Settings = z.strictObject({
   warmInstances: z.preprocess(number, z.int().min(0).max(1000)).default(10),
   readyTimeout: seconds.default(30),
   releaseTimeout: seconds.default(600),
+  buildTimeout: seconds.default(900),
+  buildMemory: LimitsInput.shape.memory,
+  buildCpu: LimitsInput.shape.cpu,
   keepReleases: z.preprocess(number, z.int().min(1).max(1000)).default(5),
   keepReleaseDays: z.preprocess(number, z.int().min(1).max(36_500)).default(90),
   trustedProxies: z.preprocess(list, z.array(z.string())).default([]),

@@ -154,6 +154,8 @@ function openAccess(
 ): Promise<Access> {
   const ports = {
     prepareIncoming: (app: string) => recovered.then(() => prepareIncoming(controller, app)),
+    beginReceiving: (app: string, by: string) => controller.releases.beginReceiving(app, by),
+    endReceiving: (app: string) => controller.releases.endReceiving(app),
     isDeploying: (app: string) => controller.runtime(app).deploying !== null,
     untilIdle: (app: string) => controller.serializer.run(app, async () => {}),
     installNode: () => installNode(join(config.home, "runtimes")),

@@ -29,7 +29,7 @@ export async function deployShown<Report>(
   };
   const explain = () =>
     restarting
-      ? "interrupted, but the server goes on with this restart by itself; `maestro ps` shows how it ends"
+      ? "interrupted, but the server goes on with this deploy by itself: `maestro builds` shows what it is at, `maestro builds cancel` ends it, `maestro releases` tells how it ended"
       : "interrupted while the files were being sent; nothing was restarted";
   try {
     const report = await line.interruptible(

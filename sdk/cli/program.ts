@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { CommandLine, type GlobalOptions, type Parts } from "./command-line.ts";
+import { addBuildsCommands } from "./commands/builds.ts";
 import { addConfigCommands } from "./commands/config.ts";
 import { addDataCommands } from "./commands/data.ts";
 import { addDeployCommands } from "./commands/deploy.ts";
@@ -28,6 +29,7 @@ export function buildProgram(parts: Parts, { quiet = false }: { quiet?: boolean 
   addRunCommand(program, line);
   addDomainsCommands(program, line);
   addRollbackCommand(program, line);
+  addBuildsCommands(program, line);
   addConfigCommands(program, line);
   addScaleCommand(program, line);
   addLimitsCommand(program, line);

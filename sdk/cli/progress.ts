@@ -17,11 +17,15 @@ function plainProgress(output: Output): StepProgress {
   return {
     show(step) {
       if (step.state === "output") output.write(`${renderOutput(step.detail ?? "", { color: false })}\n`);
-      if (step.state === "done") output.write(`${renderStep(step, { color: false })}\n`);
+      if (step.state === "done" || isPart(step)) output.write(`${renderStep(step, { color: false })}\n`);
     },
     end() {},
   };
 }
+
+/** One of the things that are done in a step, each worth a line of its own. */
+const isPart = ({ step, state, detail }: DeployStep) =>
+  step === "build" && state === "began" && detail !== undefined;
 
 const frames = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 const frameMs = 80;
@@ -41,6 +45,10 @@ class AnimatedProgress implements StepProgress {
 
   show(step: DeployStep): void {
     if (step.state === "began") {
+      if (isPart(step))
+        this.#output.write(
+          `${clearLine}${paint(this.#screen, "good", "→")} ${renderStep(step, this.#screen)}\n`,
+        );
       this.#current = step;
       this.#timer ??= setInterval(() => this.#turn(), frameMs).unref();
       this.#turn();

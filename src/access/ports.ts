@@ -6,6 +6,9 @@ import type { MaestroError } from "../errors.ts";
 export type AccessPorts = {
   /** Makes the app if it is new, and answers its incoming/. */
   prepareIncoming(app: string): Promise<string>;
+  /** Somebody begins to send to it: it is not whole until he has ended well. */
+  beginReceiving(app: string, by: string): Promise<void>;
+  endReceiving(app: string): Promise<void>;
   /** Whether a deploy of the app is under way. */
   isDeploying(app: string): boolean;
   /** Resolves when what was under way when it was called is over. */

@@ -92,12 +92,15 @@ export class Visitors {
     const repository = purpose === "push" ? await prepareRepository(this.#parts.home, app, user) : "";
     const forget = this.#note(key, (reason) => visit.say({ end: reason }));
     try {
+      // What a push changes there is its hook's affair.
+      if (purpose === "send") await this.#parts.ports.beginReceiving(app, `key ${key}`);
       visit.say({ incoming, repository });
       const end = await visit.ended;
       this.#parts.log.info({ key, app, purpose, ...end }, "access.ended");
       // rsync has given it the mode of the directory that was sent.
       if (process.getuid?.() === 0) await chmod(incoming, 0o750);
       if (purpose === "send") await settleCutOff(incoming, end?.exitCode === 0);
+      if (purpose === "send" && end?.exitCode === 0) await this.#parts.ports.endReceiving(app);
       return end === null ? null : (end.exitCode ?? 1);
     } finally {
       forget();

@@ -65,6 +65,8 @@ export type LaunchSpec = {
   release: number;
   /** The directory of the release: the app's working directory. */
   directory: string;
+  /** The Node that its release chose; absent: Maestro's own. */
+  node?: string;
   start: Start;
   /** Null for process types that serve no traffic. */
   port: number | null;

@@ -33,6 +33,16 @@ export type OneOffSpec = Omit<LaunchSpec, "start" | "port" | "output"> & {
   command: readonly string[];
   /** Null: pipes, standard output and error apart. */
   terminal: CallersTerminal | null;
+  /** A program of a build; absent: one of an app that is there. */
+  workshop?: Workshop;
+};
+
+/** What a program of a build has besides: it may write to its directory, and gives way to what serves. */
+export type Workshop = {
+  /** Its /tmp and its home, on the disk. */
+  scratch: string;
+  /** Directories with programs in their `bin`, which are on its path. */
+  tools: readonly string[];
 };
 
 /** A one-off program that runs. It ends with the process that started it, and so does all that it has started. */

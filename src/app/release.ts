@@ -11,7 +11,11 @@ export const Start = z.discriminatedUnion("kind", [
   /** The form of 2012: `node apprunner.js --name NAME --port PORT`. */
   z.object({ kind: z.literal("apprunner") }),
   /** Static files, served by Maestro's own small server inside the app's sandbox. */
-  z.object({ kind: z.literal("static") }),
+  z.object({
+    kind: z.literal("static"),
+    /** Relative to the release; absent: all of it. */
+    directory: z.string().min(1).optional(),
+  }),
 ]);
 export type Start = z.infer<typeof Start>;
 
@@ -31,6 +35,8 @@ export const ReleasePlan = z.object({
   /** Where the start lines come from, for people: "Procfile", "package.json scripts.start", "app.js", … */
   source: z.string(),
   processes: z.record(z.string(), Start),
+  /** The version of Node that it was built with or asks for: "22.11.0"; absent: whichever Maestro itself has. */
+  node: z.string().optional(),
   ready: Readiness,
   /** Defaults from app.json; the app's own config goes above them. */
   env: z.record(z.string(), z.string()),
@@ -66,6 +72,10 @@ export const Release = z.object({
   number: z.int().min(1),
   /** SHA-256 over the paths, modes and contents of all its files, in hex. */
   checksum: z.string(),
+  /** The same over what was sent, where a build has added to that. */
+  sent: z.string().optional(),
+  /** What of runtimes/ it was built with and runs on: "node-v22.11.0", "npm-11.6.0". */
+  runtimes: z.array(z.string()).optional(),
   files: z.int().min(0),
   bytes: z.int().min(0),
   /** ISO 8601. */

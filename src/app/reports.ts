@@ -178,15 +178,32 @@ export type ReloadReport = z.infer<typeof ReloadReport>;
 
 /**
  * What `onProgress` receives while a deploy goes on. `tookMs` is there when the step has ended; `output`: `detail` is a
- * line of the output of what goes on in it.
+ * line of the output of what goes on in it. A build begins with each thing that it does, which `detail` names; it is a
+ * part of the step `release`.
  */
 export const DeployProgress = z.object({
-  step: z.enum(["check", "release", "prepare", "start", "ready", "switch", "drain", "stop"]),
+  step: z.enum(["check", "release", "build", "prepare", "start", "ready", "switch", "drain", "stop"]),
   state: z.enum(["began", "done", "output"]),
   detail: z.string().optional(),
   tookMs: z.int().optional(),
 });
 export type DeployProgress = z.infer<typeof DeployProgress>;
+
+/** A build or another deploy that is under way. */
+export const BuildReport = z.object({
+  /** The id of the deploy. */
+  id: z.string(),
+  app: z.string(),
+  what: DeployRecord.shape.what,
+  by: z.string(),
+  /** ISO 8601. */
+  since: z.string(),
+  /** What it is at; `waiting`: another deploy of the app comes first. */
+  step: z.string(),
+  /** What of that is being done: "Building: npm run build". */
+  detail: z.string().optional(),
+});
+export type BuildReport = z.infer<typeof BuildReport>;
 
 export const LogLine = z.object({
   instance: z.string(),

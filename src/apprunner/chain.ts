@@ -62,15 +62,14 @@ function command({ app, start, port }: ChainSpec, { node, staticServer, director
     case "apprunner":
       return [node, "apprunner.js", "--name", app, "--port", String(port ?? 0)];
     case "static":
-      return [node, staticServer, directory];
+      return [node, staticServer, join(directory, start.directory ?? ".")];
     case "argv":
       return start.words;
   }
 }
 
-/** Where an app's start line finds programs: those of its own packages, its Node, the machine's. */
-export function searchPath(directory: string, node: string): string {
-  return [join(directory, "node_modules", ".bin"), dirname(node), "/usr/local/bin", "/usr/bin", "/bin"].join(
-    ":",
-  );
+/** Where an app's start line finds programs: those of its own packages, its Node, what it is built with, the machine's. */
+export function searchPath({ directory, node, tools }: Pick<Inside, "directory" | "node" | "tools">): string {
+  const own = [join(directory, ".venv", "bin"), join(directory, "node_modules", ".bin"), dirname(node)];
+  return [...own, ...tools.map((tool) => join(tool, "bin")), "/usr/local/bin", "/usr/bin", "/bin"].join(":");
 }

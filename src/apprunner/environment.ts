@@ -11,13 +11,14 @@ type Variables = ReadonlyMap<string, string>;
 type EnvironmentOf = Pick<LaunchSpec, "app" | "id" | "release" | "port" | "env" | "limits">;
 
 /** What an app's processes find in their environment: what is listed here, and the app's own. Nothing of Maestro's. */
-export function appEnvironment(spec: EnvironmentOf, { node, directory, storage }: Inside): Variables {
+export function appEnvironment(spec: EnvironmentOf, inside: Inside): Variables {
+  const { storage, tmp } = inside;
   const variables = new Map([
     ["HOST", "127.0.0.1"],
     ["NODE_ENV", "production"],
-    ["PATH", searchPath(directory, node)],
-    ["HOME", "/tmp"],
-    ["TMPDIR", "/tmp"],
+    ["PATH", searchPath(inside)],
+    ["HOME", tmp],
+    ["TMPDIR", tmp],
     ["LANG", "C.UTF-8"],
     ["TZ", timeZone],
   ]);

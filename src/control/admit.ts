@@ -49,22 +49,38 @@ export async function inTurn<T>(
     commit: request.commit ?? null,
   });
   runtime.deploying ??= deploy;
-  return controller.serializer.run(request.app, async () => {
-    controller.refuseWhenClosing();
-    runtime.deploying = deploy;
-    await publishIfAway(controller, request.app);
-    try {
-      const result = await work(deploy);
-      void deploy.done();
-      return result;
-    } catch (error) {
-      void deploy.failed(error);
-      throw error;
-    } finally {
-      if (runtime.deploying === deploy) runtime.deploying = null;
-      await publishIfAway(controller, request.app);
-    }
-  });
+  controller.deploys.set(deploy.id, deploy);
+  try {
+    return await controller.serializer.run(request.app, () => doInTurn(controller, deploy, work));
+  } finally {
+    if (runtime.deploying === deploy) runtime.deploying = null;
+    controller.deploys.delete(deploy.id);
+    deploy.settle();
+  }
+}
+
+async function doInTurn<T>(
+  controller: Controller,
+  deploy: Deploy,
+  work: (deploy: Deploy) => Promise<T>,
+): Promise<T> {
+  const runtime = controller.runtime(deploy.app);
+  controller.refuseWhenClosing();
+  deploy.isWaiting = false;
+  runtime.deploying = deploy;
+  await publishIfAway(controller, deploy.app);
+  try {
+    deploy.signal.throwIfAborted();
+    const result = await work(deploy);
+    void deploy.done();
+    return result;
+  } catch (error) {
+    void deploy.failed(error);
+    throw error;
+  } finally {
+    if (runtime.deploying === deploy) runtime.deploying = null;
+    await publishIfAway(controller, deploy.app);
+  }
 }
 
 /** While an app that does not serve is being deployed its requests are held; when that fails, no longer. */

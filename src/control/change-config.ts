@@ -5,9 +5,10 @@ import { MaestroError } from "../errors.ts";
 import { inTurn, type TurnRequest } from "./admit.ts";
 import type { Controller } from "./controller.ts";
 import type { Deploy } from "./deploy.ts";
+import { newRelease } from "./new-release.ts";
 import type { MadeRelease } from "./ports.ts";
 import { register } from "./register.ts";
-import { goLive, newRelease } from "./restart.ts";
+import { goLive } from "./restart.ts";
 
 export type ConfigChange = { set: Variables; unset: readonly string[] };
 

@@ -71,6 +71,8 @@ export class Controller {
   /** The instances of all apps that are kept frozen, those that were frozen first before the others. */
   readonly frozen = new Map<Instance, Frozen>();
   memoryWatch: NodeJS.Timeout | undefined;
+  /** The deploys that are under way, by id, those that wait for their turn included. */
+  readonly deploys = new Map<string, Deploy>();
   /** Hostnames of deploys under way: hostname → app. */
   readonly claims = new Map<string, string>();
   /** The port that goes into the addresses which people are shown. */

@@ -1,6 +1,6 @@
 import type { DeployOutcome, DeployRecord } from "../app/deploy.ts";
 import type { Origin } from "../app/release.ts";
-import { toWire } from "../errors.ts";
+import { MaestroError, toWire } from "../errors.ts";
 import { ownIdentity } from "../lib/processes.ts";
 
 /** How often a deploy says that it is still being done, ms. */
@@ -22,6 +22,12 @@ export class Deploy {
   readonly #began = performance.now();
   #written: Promise<void> = Promise.resolve();
   #heartbeat: NodeJS.Timeout | undefined;
+  readonly #cancelled = new AbortController();
+  readonly #over = Promise.withResolvers<void>();
+  #isDecided = false;
+  #detail: string | null = null;
+  /** Another deploy of the app comes first. */
+  isWaiting = true;
 
   constructor(facts: DeployFacts, write: Write) {
     const now = new Date().toISOString();
@@ -56,19 +62,54 @@ export class Deploy {
     return this.#record.app;
   }
 
-  /** What the next one who wants to deploy the app is told. */
-  get underWay(): { since: string; by: string; step: string } {
-    const { startedAt: since, by, step } = this.#record;
-    return { since, by, step };
+  /** Aborted, with the reason, when somebody cancels it. */
+  get signal(): AbortSignal {
+    return this.#cancelled.signal;
   }
 
-  reached(step: string): void {
+  /** It ends as soon as it can, and changes nothing. Answers whether it is not too late for that. */
+  cancel(by: string): boolean {
+    if (this.#isDecided) return false;
+    const message = `the deploy of ${this.app} was cancelled by ${by}; what served goes on`;
+    this.#cancelled.abort(new MaestroError("BUILD_FAILED", message, { app: this.app, cancelledBy: by }));
+    return true;
+  }
+
+  /** From here on it comes about. Throws when it was cancelled before. */
+  decide(): void {
+    this.signal.throwIfAborted();
+    this.#isDecided = true;
+  }
+
+  /** Resolves when it has ended, however it did, and nothing of it is left. */
+  get over(): Promise<void> {
+    return this.#over.promise;
+  }
+
+  settle(): void {
+    this.#over.resolve();
+  }
+
+  /** What the next one who wants to deploy the app is told. */
+  get underWay(): { since: string; by: string; step: string; detail: string | null } {
+    const { startedAt: since, by, step } = this.#record;
+    return { since, by, step, detail: this.#detail };
+  }
+
+  get what(): DeployRecord["what"] {
+    return this.#record.what;
+  }
+
+  /** `detail`: what of it is being done. */
+  reached(step: string, detail: string | null = null): void {
+    this.#detail = detail;
     this.#heartbeat ??= setInterval(() => void this.#note({}), heartbeatMs).unref();
     void this.#note({ step });
   }
 
   /** A step is done. Written down with what comes next. */
   took(step: string, tookMs: number): void {
+    this.#detail = null;
     this.#record = { ...this.#record, steps: [...this.#record.steps, { step, tookMs }] };
   }
 

@@ -1,6 +1,12 @@
 import type { Variables } from "../app/app-config.ts";
-import type { Release } from "../app/release.ts";
 import type { Controller } from "./controller.ts";
+
+/** What of a release matters here. */
+type EnvironmentFacts = {
+  app: string;
+  config?: number | null | undefined;
+  plan: { env: Variables };
+};
 
 /**
  * What an app's processes find in their environment besides Maestro's own variables: the config of the release over
@@ -9,7 +15,7 @@ import type { Controller } from "./controller.ts";
  */
 export async function environmentOf(
   { configs, databases }: Controller,
-  release: Release,
+  release: EnvironmentFacts,
 ): Promise<Variables> {
   const [url, config] = await Promise.all([
     databases.urlOf(release.app),

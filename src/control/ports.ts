@@ -1,4 +1,5 @@
 import type { AppUser } from "../app/app.ts";
+import type { Builder } from "../app/build.ts";
 import type { Address, Exit, LaunchSpec, ReadyQuestion, RunningInstance } from "../app/instance.ts";
 import type { Isolation, IsolationLevel } from "../app/isolation.ts";
 import type { Limits } from "../app/limits.ts";
@@ -22,6 +23,8 @@ export type NewRelease = {
 export type MadeRelease = {
   release: Release;
   fresh: boolean;
+  /** What the person who deploys has to know besides. */
+  notes?: readonly string[];
   /** Resolves when the release would survive a power cut. It may be started before, not pointed to. */
   stored: Promise<void>;
 };
@@ -29,12 +32,19 @@ export type MadeRelease = {
 /** Code, and the immutable releases made of it. */
 export type Releases = {
   prepareIncoming(app: string, gid: number | null): Promise<string>;
+  /** Somebody sends to `incoming/`: it is not whole until he says so. */
+  beginReceiving(app: string, by: string): Promise<void>;
+  endReceiving(app: string): Promise<void>;
+  /** Who sends to it, and since when; null when all that was sent is there. */
+  receiving(app: string): Promise<{ by: string; since: string } | null>;
   /** The same content and config as release `latest` gives that release again, not fresh. A new one's number is above `above`. */
-  make(request: NewRelease & { latest: number | null }): Promise<MadeRelease>;
+  make(request: NewRelease & { latest: number | null; builder: Builder }): Promise<MadeRelease>;
   /** The files of the release `of` as a new one, with another config. */
   remake(request: NewRelease & { of: number }): Promise<MadeRelease>;
   get(app: string, number: number): Promise<Release>;
   directory(app: string, number: number): string;
+  /** Where the Node of a version is. */
+  nodeOf(version: string): string;
   /** All releases, oldest first; for one whose record was damaged, its number and what is wrong. */
   list(app: string): Promise<(Release | { number: number; problem: string })[]>;
   /**

@@ -28,7 +28,7 @@ export async function runReleaseProcess(
     const instance = await launch(controller, { app, release, id: "release.1" });
     const told = tellOutput(controller, instance, steps);
     try {
-      const exit = await untilEnded(controller, instance);
+      const exit = await untilEnded(controller, instance, steps.signal);
       if (exit?.code !== 0) throw await failure(controller, app, instance, exit);
     } finally {
       // Also what it has left behind: it has no business beside what is going to serve.
@@ -52,11 +52,16 @@ async function tellOutput({ logs, log }: Controller, instance: Instance, steps: 
   }
 }
 
-/** Null when its time is over. Throws when Maestro ends. */
-async function untilEnded({ config, ending }: Controller, { running }: Instance): Promise<Exit | null> {
+/** Null when its time is over. Throws when Maestro ends, and when the deploy is cancelled. */
+async function untilEnded(
+  { config, ending }: Controller,
+  { running }: Instance,
+  cancelled: AbortSignal,
+): Promise<Exit | null> {
   const timeout = AbortSignal.timeout(config.releaseTimeout * 1000);
-  const exit = await Promise.race([running.exited, aborted(AbortSignal.any([timeout, ending]))]);
+  const exit = await Promise.race([running.exited, aborted(AbortSignal.any([timeout, ending, cancelled]))]);
   ending.throwIfAborted();
+  cancelled.throwIfAborted();
   return exit ?? null;
 }
 

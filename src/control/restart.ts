@@ -6,7 +6,8 @@ import { type DeployRequest, HostnameClaims, inTurn, withHostnames } from "./adm
 import type { Controller } from "./controller.ts";
 import type { Deploy } from "./deploy.ts";
 import type { Instance } from "./instance.ts";
-import type { MadeRelease, NewRelease } from "./ports.ts";
+import { makeRelease } from "./new-release.ts";
+import type { MadeRelease } from "./ports.ts";
 import { register } from "./register.ts";
 import { runReleaseProcess } from "./release-process.ts";
 import { urlsOf } from "./report.ts";
@@ -27,14 +28,16 @@ import { wantedInstances } from "./wanted.ts";
  */
 export async function restart(controller: Controller, request: DeployRequest): Promise<DeployReport> {
   return inTurn(controller, request, "deploy", (deploy) =>
-    goLive(controller, request, deploy, { choose: (app) => makeRelease(controller, app, deploy) }),
+    goLive(controller, request, deploy, {
+      choose: (app, steps) => makeRelease(controller, app, deploy, steps),
+    }),
   );
 }
 
 /** What differs between the ways in which a release gets live. */
 export type Way = {
   /** The release. A fresh one is gone again when it does not get live. */
-  choose(app: App): Promise<MadeRelease>;
+  choose(app: App, steps: Steps): Promise<MadeRelease>;
   /** Its instances, ready for traffic; one at least of those that are wanted. Default: all are started. */
   start?(app: App, release: Release, steps: Steps): Promise<Instance[]>;
 };
@@ -54,7 +57,7 @@ export async function goLive(
 
   using claims = new HostnameClaims(controller, request.app);
   const known = await steps.run("check", () => check(controller, request, claims));
-  const made = await steps.run("release", () => choose(known), describeRelease);
+  const made = await steps.run("release", () => choose(known, steps), describeRelease);
   await using undo = new AsyncDisposableStack();
   undo.defer(() => dropRelease(controller, known, made));
 
@@ -66,7 +69,7 @@ export async function goLive(
   undo.defer(() => discardAll(controller, fresh));
 
   const named = withHostnames(known, [...request.hostnames, ...plan.hostnames]);
-  const app = await keep(controller, withRelease(named, made.release, deploy), made, fresh);
+  const app = await keep(controller, withRelease(named, made.release, deploy), deploy, made, fresh);
   undo.move(); // From here on nothing is undone.
   const replaced = await steps.run("switch", () => switchTo(controller, app, fresh));
 
@@ -74,7 +77,7 @@ export async function goLive(
   void afterwards(controller, app, replaced);
   const tookMs = Math.round(performance.now() - began);
   controller.log.info({ app: app.name, release: app.release, tookMs, by: request.by }, "app.restarted");
-  return report(controller, app, made.release, fresh, tookMs);
+  return report(controller, app, made, fresh, tookMs);
 }
 
 async function check(controller: Controller, request: DeployRequest, claims: HostnameClaims): Promise<App> {
@@ -86,24 +89,6 @@ async function check(controller: Controller, request: DeployRequest, claims: Hos
 
 const describeRelease = ({ release, fresh }: MadeRelease) =>
   `v${release.number} from ${release.plan.source}${fresh ? "" : ", unchanged"}`;
-
-async function makeRelease(controller: Controller, app: App, deploy: Deploy): Promise<MadeRelease> {
-  const request = await newRelease(controller, app, deploy);
-  const made = await controller.releases.make({ ...request, latest: app.release });
-  deploy.made(made.release.number);
-  return made;
-}
-
-/** What every new release of an app is made with. */
-export async function newRelease(
-  { history }: Controller,
-  { name, user, config }: App,
-  deploy: Deploy,
-): Promise<NewRelease> {
-  await deploy.written(); // Whatever the next controller may find half-done has a record.
-  const above = history.highestRelease(name);
-  return { app: name, gid: user?.gid ?? null, above, config, origin: deploy.origin };
-}
 
 function withRelease(app: App, { number, config = null }: Release, { id: deploy }: Deploy): App {
   const previousRelease = app.release === number ? app.previousRelease : app.release;
@@ -130,11 +115,13 @@ const mostServed = 100;
 async function keep(
   controller: Controller,
   app: App,
+  deploy: Deploy,
   { stored }: MadeRelease,
   fresh: readonly Instance[],
 ): Promise<App> {
   await traced(app.name, "store", () => stored);
   controller.ending.throwIfAborted();
+  deploy.decide();
   await refuseEnded(controller, app.name, fresh);
   try {
     return await traced(app.name, "save", () => controller.registry.save(app));
@@ -196,7 +183,7 @@ async function afterwards(controller: Controller, app: App, replaced: Instance[]
 function report(
   controller: Controller,
   app: App,
-  release: Release,
+  { release, notes = [] }: MadeRelease,
   fresh: Instance[],
   tookMs: number,
 ): DeployReport {
@@ -207,6 +194,6 @@ function report(
     instances: fresh.map(({ id, port, running }) => ({ id, port, pid: running.pid })),
     tookMs,
     urls: urlsOf(controller, app),
-    notes: release.plan.notes,
+    notes: [...notes, ...release.plan.notes],
   };
 }

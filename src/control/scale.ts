@@ -88,12 +88,13 @@ function startMissing(controller: Controller, app: App, release: Release, steps:
 async function decide(
   controller: Controller,
   app: App,
-  { id: deploy }: Deploy,
+  deploy: Deploy,
   fresh: readonly Instance[],
 ): Promise<App> {
   controller.ending.throwIfAborted();
+  deploy.decide();
   await refuseEnded(controller, app.name, fresh);
-  return controller.registry.save({ ...app, deploy });
+  return controller.registry.save({ ...app, deploy: deploy.id });
 }
 
 /** Answers those that are too many; they get no new requests any more. */

@@ -18,6 +18,7 @@ export async function startAll(
 ): Promise<Instance[]> {
   if (ids.length === 0) return [];
   const failure = new AbortController();
+  const signal = AbortSignal.any([failure.signal, steps.signal]);
   let started = 0;
   steps.began("start");
   const onStarted = () => {
@@ -29,7 +30,7 @@ export async function startAll(
   const outcomes = await Promise.allSettled(
     ids.map(async (id) => {
       try {
-        return await startInstance(controller, { app, release, id }, failure.signal, onStarted);
+        return await startInstance(controller, { app, release, id }, signal, onStarted);
       } catch (error) {
         failure.abort(error);
         throw error;

@@ -102,12 +102,14 @@ export function placeOf(
   { app, release, id }: StartRequest,
   key: string,
 ): Omit<LaunchSpec, "start" | "port" | "output" | "env"> {
+  const { node } = release.plan;
   return {
     app: app.name,
     key,
     id,
     release: release.number,
     directory: controller.releases.directory(app.name, release.number),
+    ...(node === undefined ? {} : { node: controller.releases.nodeOf(node) }),
     user: controller.runner.effectiveUser(app.user),
     storage: release.plan.storage ? storageOf(controller, app.name) : null,
     limits: limitsFor(app.limits, release.plan.limits),

@@ -15,10 +15,16 @@ export class Steps {
     this.#progress = progress ?? (() => {});
   }
 
-  began(step: Step): void {
-    this.#began.set(step, performance.now());
-    this.#deploy.reached(step);
-    this.#tell({ step, state: "began" });
+  /** Aborted when the deploy is cancelled. */
+  get signal(): AbortSignal {
+    return this.#deploy.signal;
+  }
+
+  /** `detail`: what of it is being done; a step may begin with one thing and go on to others. */
+  began(step: Step, detail?: string): void {
+    if (!this.#began.has(step)) this.#began.set(step, performance.now());
+    this.#deploy.reached(step, detail);
+    this.#tell({ step, state: "began", ...(detail === undefined ? {} : { detail }) });
   }
 
   /** A line of the output of what goes on in a step. */
@@ -28,11 +34,13 @@ export class Steps {
 
   done(step: Step, detail?: string): void {
     const tookMs = Math.round(performance.now() - (this.#began.get(step) ?? performance.now()));
+    this.#began.delete(step);
     this.#deploy.took(step, tookMs);
     this.#tell({ step, state: "done", tookMs, ...(detail === undefined ? {} : { detail }) });
   }
 
   async run<T>(step: Step, work: () => Promise<T>, describe?: (result: T) => string): Promise<T> {
+    this.signal.throwIfAborted();
     this.began(step);
     const result = await work();
     this.done(step, describe?.(result));

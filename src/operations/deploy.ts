@@ -14,9 +14,15 @@ export const incomingOperation = operation({
     app: AppName,
     /** While somebody else deploys the app over SSH: wait for him instead of failing with `BUSY`. */
     wait: z.boolean().default(false),
+    /** From now on it is not whole, until a restart says that all was sent. */
+    sending: z.boolean().default(false),
   }),
   output: z.object({ path: z.string() }),
-  handle: async ({ controller }, { app }) => ({ path: await prepareIncoming(controller, app) }),
+  handle: async ({ controller }, { app, sending }, { principal }) => {
+    const path = await prepareIncoming(controller, app);
+    if (sending) await controller.releases.beginReceiving(app, describePrincipal(principal));
+    return { path };
+  },
 });
 
 export const restartOperation = operation({
@@ -28,6 +34,8 @@ export const restartOperation = operation({
     hostname: Hostname.optional(),
     hostnames: z.array(Hostname).default([]),
     wait: z.boolean().default(false),
+    /** All that was being sent is there: the caller has sent it. */
+    sent: z.boolean().default(false),
     /** The commit that was sent, for the record. */
     commit: z
       .string()
@@ -35,15 +43,21 @@ export const restartOperation = operation({
       .optional(),
   }),
   output: DeployReport,
-  handle: ({ controller }, { app, hostname, hostnames, wait, commit }, { principal, onProgress }) =>
-    restart(controller, {
+  handle: async (
+    { controller },
+    { app, hostname, hostnames, wait, sent, commit },
+    { principal, onProgress },
+  ) => {
+    if (sent) await controller.releases.endReceiving(app);
+    return restart(controller, {
       app,
       hostnames: hostname === undefined ? hostnames : [hostname, ...hostnames],
       wait,
       by: describePrincipal(principal),
       commit,
       onProgress,
-    }),
+    });
+  },
 });
 
 /** App name → hostname, as the clients of 2012 know it: apps that were given a hostname, each with its first. */

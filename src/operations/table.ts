@@ -9,6 +9,7 @@ import {
   stopOperation,
 } from "./apps.ts";
 import { auditOperation } from "./audit.ts";
+import { buildsCancelOperation, buildsOperation } from "./builds.ts";
 import { configOperation, configSetOperation, configUnsetOperation } from "./config.ts";
 import { dataAccessOperation, dataReplicateOperation, dataStatusOperation } from "./data.ts";
 import { incomingOperation, registerAppOperation, restartAppOperation, restartOperation } from "./deploy.ts";
@@ -56,6 +57,8 @@ export const operations: ReadonlyMap<string, Operation> = new Map(
     runSignalOperation,
     releasesOperation,
     rollbackOperation,
+    buildsOperation,
+    buildsCancelOperation,
     reloadOperation,
     keysOperation,
     keysAddOperation,

@@ -1,8 +1,9 @@
 import { z } from "zod";
 import { Hostname } from "../app/app.ts";
-import { LimitsInput } from "../app/limits.ts";
+import { type LimitsChange, LimitsInput } from "../app/limits.ts";
 import type { ReleasePlan } from "../app/release.ts";
 import { readJsonFile } from "./source-file.ts";
+import { StaticDirectory } from "./static-directory.ts";
 
 const mostBytes = 256 * 1024;
 
@@ -46,6 +47,8 @@ const AppJson = z.object({
       limits: LimitsInput.default({}),
       storage: z.boolean().default(false),
       warm: z.boolean().optional(),
+      static: StaticDirectory.optional(),
+      build: LimitsInput.default({}),
     })
     .optional(),
 });
@@ -57,6 +60,10 @@ export type Declared = Pick<
   "env" | "formation" | "hostnames" | "storage" | "limits" | "notes" | "warm"
 > & {
   healthPath: string | null;
+  /** The directory with the static files that it serves; null when it names none. */
+  static: string | null;
+  /** What a build of it may use. */
+  build: LimitsChange;
 };
 
 const nothing: Declared = {
@@ -67,6 +74,8 @@ const nothing: Declared = {
   limits: {},
   notes: [],
   healthPath: null,
+  static: null,
+  build: {},
 };
 
 /** Throws `BAD_INPUT` for an app.json that does not parse. Without one, nothing is declared. */
@@ -82,6 +91,8 @@ export async function readAppJson(directory: string): Promise<Declared> {
     limits: declared.maestro?.limits ?? {},
     notes: notesOn(declared),
     healthPath: declared.healthchecks["web"]?.find(decidesReadiness)?.path ?? null,
+    static: declared.maestro?.static ?? null,
+    build: declared.maestro?.build ?? {},
   };
 }
 

@@ -19,6 +19,8 @@ import { openBelow, pathOf } from "./walk.ts";
 
 const bufferBytes = 1024 * 1024;
 
+type Copied = Pick<SourceFile, "path" | "size" | "executable">;
+
 /** Reads and copies files a piece at a time. One for each release that is made: makers must not share a buffer. */
 export class Content {
   readonly pace: Pace;
@@ -31,7 +33,7 @@ export class Content {
   }
 
   /** SHA-256 of a file's content, in hex. */
-  async digest(file: SourceFile): Promise<string> {
+  async digest(file: Copied): Promise<string> {
     const source = this.#open(file);
     try {
       return (await this.#pump(source, null)).digest;
@@ -44,7 +46,7 @@ export class Content {
    * Copies a file to a path that is free, and says what it copied: the file may be changing at this moment.
    * The copy has an inode of its own.
    */
-  async copy(file: SourceFile, to: string, modes: Modes): Promise<{ digest: string; size: number }> {
+  async copy(file: Copied, to: string, modes: Modes): Promise<{ digest: string; size: number }> {
     const source = this.#open(file);
     try {
       const big = file.size > bufferBytes;
@@ -67,7 +69,7 @@ export class Content {
   }
 
   /** What was a file when it was listed may be a device by now, which has no end. */
-  #open({ path }: SourceFile): number {
+  #open({ path }: Copied): number {
     const source = openBelow(this.#root, path);
     if (fstatSync(source).isFile()) return source;
     closeSync(source);

@@ -3,7 +3,7 @@ import { MaestroError } from "../errors.ts";
 import { readAppJson } from "./app-json.ts";
 import { readPackageJson } from "./package-json.ts";
 import { parseProcfile } from "./procfile.ts";
-import { findFile, readText } from "./source-file.ts";
+import { findFile, isDirectory, readText } from "./source-file.ts";
 
 const mostProcfileBytes = 64 * 1024;
 const programs = ["app.js", "server.js", "index.js"];
@@ -23,9 +23,10 @@ const lookedFor = [
  */
 export async function detect(directory: string, shownAs = directory): Promise<ReleasePlan> {
   const pkg = await readPackageJson(directory);
-  const { healthPath, ...declared } = await readAppJson(directory);
+  const { healthPath, static: staticOfApp, build: _, ...declared } = await readAppJson(directory);
   const found =
     (await fromProcfile(directory)) ??
+    (await fromStatic(directory, staticOfApp ?? pkg.static)) ??
     (pkg.start === null ? null : web("package.json scripts.start", { kind: "line", line: pkg.start })) ??
     (await fromFile(directory, "apprunner.js", { kind: "apprunner" }, { kind: "port" })) ??
     (await fromPrograms(directory)) ??
@@ -57,6 +58,19 @@ async function fromProcfile(directory: string): Promise<Found | null> {
     { kind: "line", line },
   ]);
   return { source: "Procfile", processes: Object.fromEntries(starts), ready: answersHttp };
+}
+
+/** Above the start script: of a site that is built, that is what its author runs at home. */
+async function fromStatic(directory: string, files: string | null): Promise<Found | null> {
+  if (files === null) return null;
+  if (await isDirectory(directory, files)) {
+    return web(`static files in ${files}`, { kind: "static", directory: files });
+  }
+  throw new MaestroError(
+    "NOTHING_TO_RUN",
+    `there is no directory ${JSON.stringify(files)}, which "maestro": { "static": … } names; it has to be sent, or made by the build script`,
+    { static: files },
+  );
 }
 
 async function fromPrograms(directory: string): Promise<Found | null> {

@@ -14,11 +14,13 @@ const File = z.object({
 const Directory = z.object({ kind: z.literal("directory"), path: z.string() });
 const Link = z.object({ kind: z.literal("link"), path: z.string(), target: z.string() });
 
+export const ManifestEntries = z.array(z.discriminatedUnion("kind", [File, Directory, Link]));
+
 /** All that is in a release, in the order of a tree; and the group that its files belong to. */
 const Manifest = z.object({
   v: z.literal(1),
   gid: z.int().nullable(),
-  entries: z.array(z.discriminatedUnion("kind", [File, Directory, Link])),
+  entries: ManifestEntries,
 });
 export type Manifest = z.infer<typeof Manifest>;
 

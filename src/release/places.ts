@@ -8,11 +8,15 @@ export type Places = {
   incoming: string;
   releases: string;
   logs: string;
+  /** Dependencies that were installed for it, to be used again. */
+  cache: string;
   /** For the deploy command of 2012, whose rsync writes to `apps/NAME/webapp`. */
   webapp: string;
   state: string;
   /** What `incoming/` looked like when it was last read; a cache. */
   incomingIndex: string;
+  /** Who sends to `incoming/`, as long as it is not whole. */
+  receiving: string;
   /** The files of release N. */
   release(number: number): string;
   /** What release N says of itself; it exists from the moment when this file does. */
@@ -33,9 +37,11 @@ export function placesOf(home: string, app: string): Places {
     incoming: join(directory, "incoming"),
     releases,
     logs: join(directory, "logs"),
+    cache: join(directory, "cache"),
     webapp: join(directory, "webapp"),
     state,
     incomingIndex: join(state, "incoming.json"),
+    receiving: join(state, "receiving.json"),
     release: (number) => join(releases, `v${number}`),
     record: (number) => join(state, `v${number}.json`),
     manifest: (number) => join(state, `v${number}.manifest.json`),

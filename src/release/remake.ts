@@ -13,7 +13,7 @@ import { readRecord, releaseNumbers } from "./records.ts";
 import { linkTree, takeStaged } from "./staging.ts";
 
 /** `of`: the release whose files it has. */
-export type RemakeRequest = Omit<MakeRequest, "latest"> & { of: number };
+export type RemakeRequest = Omit<MakeRequest, "latest" | "builder"> & { of: number };
 
 /**
  * The files of an earlier release as a new one, for another config. It has a tree of its own like any release, which
@@ -25,7 +25,7 @@ export type RemakeRequest = Omit<MakeRequest, "latest"> & { of: number };
 export async function remakeRelease(places: Places, request: RemakeRequest): Promise<MadeRelease> {
   const { of, gid, config, origin, now = new Date() } = request;
   try {
-    const { plan, checksum, files, bytes } = await readRecord(places, of);
+    const { plan, checksum, files, bytes, sent, runtimes } = await readRecord(places, of);
     const manifest = await readManifest(places.manifest(of));
     if (manifest === null) throw unknownFiles(places, of);
     const numbers = await releaseNumbers(places);
@@ -37,6 +37,8 @@ export async function remakeRelease(places: Places, request: RemakeRequest): Pro
       ...facts,
       createdAt: now.toISOString(),
       config: config ?? null,
+      ...(sent === undefined ? {} : { sent }),
+      ...(runtimes === undefined ? {} : { runtimes }),
       ...(origin ? { origin } : {}),
     };
     const stored = store(places, release, manifest.entries, manifest.gid).catch((error: unknown) => {

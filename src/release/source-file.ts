@@ -24,6 +24,18 @@ export async function findFile(directory: string, name: string): Promise<string 
   }
 }
 
+/** Whether a directory of that name is there, and inside. */
+export async function isDirectory(directory: string, name: string): Promise<boolean> {
+  try {
+    const path = await realpath(join(directory, name));
+    const isInside = `${path}${sep}`.startsWith((await realpath(directory)) + sep);
+    return isInside && (await stat(path)).isDirectory();
+  } catch (error) {
+    if (isSystemError(error, "ENOENT", "ENOTDIR", "ELOOP")) return false;
+    throw error;
+  }
+}
+
 /** The text of a small file; null when there is none. Throws `BAD_INPUT` when it is too big or not UTF-8. */
 export async function readText(directory: string, name: string, mostBytes: number): Promise<string | null> {
   const path = await findFile(directory, name);

@@ -4,7 +4,7 @@ import { rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { isSystemError } from "../errors.ts";
 import { namesIn } from "../lib/directory.ts";
-import { type Base, type BuildRequest, makeDirectory, placeEntry } from "./build.ts";
+import { type Base, makeDirectory } from "./fill.ts";
 import { readManifest } from "./manifest.ts";
 import { modesFor } from "./modes.ts";
 import { Pace } from "./pace.ts";
@@ -52,27 +52,21 @@ export async function takeStaged(places: Places, number: number, to: string): Pr
   }
 }
 
-/** Makes a tree that holds what `base` does hold what the source does, and answers what is in it. */
-export async function changeTree(
+/** Removes from a tree that holds what `base` does all that is not wanted so. Answers what stays, by path. */
+export async function keepWanted(
   directory: string,
   base: Base,
-  request: Omit<BuildRequest, "base">,
-): Promise<Entry[]> {
-  const { source, content } = request;
-  const wanted = new Map(source.entries.map((entry) => [entry.path, entry]));
+  wanted: ReadonlyMap<string, SourceEntry | Entry>,
+  pace: Pace,
+): Promise<Map<string, Entry>> {
   const kept = new Map<string, Entry>();
   // What lies deepest comes first: a directory is empty when its turn comes.
   for (const entry of base.entries.toReversed()) {
     if (isSame(entry, wanted.get(entry.path))) kept.set(entry.path, entry);
     else remove(join(directory, entry.path), entry);
-    if (content.pace.isDue()) await content.pace.rest();
+    if (pace.isDue()) await pace.rest();
   }
-  const entries: Entry[] = [];
-  for (const entry of source.entries) {
-    entries.push(kept.get(entry.path) ?? (await placeEntry(directory, entry, { ...request, base: null })));
-    if (content.pace.isDue()) await content.pace.rest();
-  }
-  return entries;
+  return kept;
 }
 
 /** The tree of a release once more: directories of its own, and in them the same files. */
@@ -94,7 +88,7 @@ export async function linkTree(
   }
 }
 
-function isSame(entry: Entry, other: SourceEntry | undefined): boolean {
+function isSame(entry: Entry, other: SourceEntry | Entry | undefined): boolean {
   if (entry.kind === "directory") return other?.kind === "directory";
   if (entry.kind === "link") return other?.kind === "link" && other.target === entry.target;
   return other?.kind === "file" && other.digest === entry.digest && other.executable === entry.executable;

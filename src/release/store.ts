@@ -5,8 +5,10 @@ import { namesIn } from "../lib/directory.ts";
 import { prepareIncoming } from "./incoming.ts";
 import { isPartial, type MadeRelease, type MakeRequest, makeRelease } from "./make.ts";
 import { type Places, placesOf } from "./places.ts";
+import { beginReceiving, endReceiving, type Receiving, receivingOf } from "./receiving.ts";
 import { listRecords, readRecord, releaseNumbers, type UnreadableRelease } from "./records.ts";
 import { type RemakeRequest, remakeRelease } from "./remake.ts";
+import { Runtimes } from "./runtimes/runtimes.ts";
 import { stage } from "./staging.ts";
 
 /**
@@ -20,6 +22,11 @@ export type ReleaseStoreOptions = { home: string } & Retention;
 export type ReleaseStore = {
   /** Makes the directories of an app, and answers where its code is sent. */
   prepareIncoming(app: string, gid: number | null): Promise<string>;
+  /** Somebody sends to `incoming/`: it is not whole until he says so. */
+  beginReceiving(app: string, by: string): Promise<void>;
+  endReceiving(app: string): Promise<void>;
+  /** Who sends to it; null when all that was sent is there. */
+  receiving(app: string): Promise<Receiving | null>;
   /** The content of `incoming/` as a release; the same content as release `latest` is that one again, not fresh. */
   make(request: MakeRequest): Promise<MadeRelease>;
   /** The files of a release as a new one, with another config. */
@@ -30,6 +37,8 @@ export type ReleaseStore = {
   list(app: string): Promise<(Release | UnreadableRelease)[]>;
   /** Where the files of a release are. */
   directory(app: string, number: number): string;
+  /** Where the Node of a version is. */
+  nodeOf(version: string): string;
   /** Removes what retention does not keep. */
   sweep(app: string, request: SweepRequest): Promise<void>;
   /** Makes the tree of an app's next release ahead, so that making it waits for what differs alone. */
@@ -53,29 +62,58 @@ export type SweepRequest = {
 
 export function createReleaseStore({ home, keep, keepDays }: ReleaseStoreOptions): ReleaseStore {
   const places = (app: string) => placesOf(home, app);
+  const runtimes = new Runtimes(join(home, "runtimes"));
   return {
     prepareIncoming: async (app, gid) => prepareIncoming(places(app), gid),
-    make: async (request) => makeRelease(places(request.app), request),
+    beginReceiving: async (app, by) => beginReceiving(places(app), by),
+    endReceiving: async (app) => endReceiving(places(app)),
+    receiving: async (app) => receivingOf(places(app)),
+    make: async (request) => makeRelease(places(request.app), runtimes, request),
     remake: async (request) => remakeRelease(places(request.app), request),
     get: async (app, number) => readRecord(places(app), number),
     list: async (app) => listRecords(places(app)),
     directory: (app, number) => places(app).release(number),
-    sweep: async (app, request) => sweep(places(app), { keep, keepDays }, request),
+    nodeOf: (version) => runtimes.nodeOf(version),
+    sweep: async (app, request) => {
+      const isLess = await sweep(places(app), { keep, keepDays }, request);
+      if (isLess) await sweepRuntimes(home, runtimes);
+    },
     stage: async (app) => stage(places(app)),
-    removeApp: async (app) => removeApp(places(app)),
-    sweepPartials: async () => sweepPartials(home),
+    removeApp: async (app) => {
+      await removeApp(places(app));
+      await sweepRuntimes(home, runtimes);
+    },
+    sweepPartials: async () => {
+      await runtimes.sweepPartials();
+      return sweepPartials(home);
+    },
   };
 }
 
-async function sweep(places: Places, retention: Retention, request: SweepRequest): Promise<void> {
+/** Answers whether anything had to go. */
+async function sweep(places: Places, retention: Retention, request: SweepRequest): Promise<boolean> {
   const { current, previous, served, inUse = [], now = new Date() } = request;
   const there = await releaseNumbers(places);
   // A registry that names what is not there was damaged: nobody knows what is still needed.
-  if (current !== null && !there.includes(current)) return;
+  if (current !== null && !there.includes(current)) return false;
   const candidates = served.filter((number) => there.includes(number)).slice(-retention.keep);
   const young = await youngOf(places, candidates, now.getTime() - retention.keepDays * dayMs);
   const kept = new Set<number | null>([...young, ...inUse, current, previous]);
-  for (const number of there) if (!kept.has(number)) await removeRelease(places, number);
+  const superfluous = there.filter((number) => !kept.has(number));
+  for (const number of superfluous) await removeRelease(places, number);
+  return superfluous.length > 0;
+}
+
+/** Removes the runtimes that no release of any app needs. Where one cannot be read, nobody knows. */
+async function sweepRuntimes(home: string, runtimes: Runtimes): Promise<void> {
+  const used = new Set<string>();
+  for (const app of await namesIn(join(home, "state", "releases"))) {
+    for (const release of await listRecords(placesOf(home, app))) {
+      if ("problem" in release) return;
+      for (const name of release.runtimes ?? []) used.add(name);
+    }
+  }
+  await runtimes.sweep(used);
 }
 
 const dayMs = 24 * 60 * 60 * 1000;
@@ -98,7 +136,7 @@ async function removeRelease(places: Places, number: number): Promise<void> {
 }
 
 async function removeApp(places: Places): Promise<void> {
-  for (const path of [places.state, places.releases, places.incoming]) {
+  for (const path of [places.state, places.releases, places.incoming, places.cache]) {
     await rm(path, { recursive: true, force: true });
   }
   await rm(places.webapp, { recursive: true, force: true });
@@ -126,7 +164,8 @@ async function removeWhere(
 ): Promise<void> {
   for (const name of (await namesIn(directory)).filter(isLeftOver)) {
     const path = join(directory, name);
-    await rm(path, { recursive: true, force: true });
+    // Programs of a build may still be about to end, with the controller that they ended with.
+    await rm(path, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
     removed.push(path);
   }
 }

@@ -117,7 +117,8 @@ function targetOf(location: string, path: string): string {
   }
 }
 
-function refuseName(path: string, name: string): void {
+/** What is neither a name that people can type nor one that every file system has. */
+export function refuseName(path: string, name: string): void {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
   if (/[\x00-\x1f\x7f]/.test(name)) throw refusal(path, "has control characters in its name");
   if (name.includes("\ufffd")) throw refusal(path, "has a name that is not UTF-8");

@@ -116,18 +116,6 @@ describe("package.json", () => {
     expect(notes).toEqual([expect.stringContaining("prestart is not run")]);
   });
 
-  test("another version of Node than this one is noted", async () => {
-    const major = process.versions.node.split(".")[0];
-    const notesFor = async (range: string) =>
-      (await detectIn({ "app.js": "", "package.json": JSON.stringify({ engines: { node: range } }) })).notes;
-    for (const range of [">=18", `${major}.x`, `^${major}.1.0`, `${major}`, "*"]) {
-      expect(await notesFor(range)).toEqual([]);
-    }
-    for (const range of ["18.x", ">=12 <15", "^10 || ^12"]) {
-      expect(await notesFor(range)).toEqual([expect.stringContaining(`asks for Node ${range}`)]);
-    }
-  });
-
   test.each([
     ["that is not JSON", "{", /package\.json is not JSON: .*JSON/],
     ["that is a list", "[]", /package\.json is not in the form/],

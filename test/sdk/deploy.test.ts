@@ -41,8 +41,11 @@ describe("deploy", () => {
     });
     expect(answer).toEqual(report);
     expect(server.calls).toEqual([
-      { name: "incoming", input: { app: "shop" } },
-      { name: "restart", input: { app: "shop", hostnames: ["shop.example.com", "www.shop.example.com"] } },
+      { name: "incoming", input: { app: "shop", sending: true } },
+      {
+        name: "restart",
+        input: { app: "shop", sent: true, hostnames: ["shop.example.com", "www.shop.example.com"] },
+      },
     ]);
     expect(await readFile(join(incoming, "app.js"), "utf8")).toBe("1");
     expect(steps).toMatchObject([
@@ -62,7 +65,7 @@ describe("deploy", () => {
     const steps: string[] = [];
     await deploy({ client: server, directory, wait: true, onProgress: ({ step }) => steps.push(step) });
     expect(steps).toEqual(["send", "send", "start"]);
-    expect(server.calls[1]).toEqual({ name: "restart", input: { app: "shop", wait: true } });
+    expect(server.calls[1]).toEqual({ name: "restart", input: { app: "shop", sent: true, wait: true } });
   });
 
   it("says what changed and what went when it sends again", async () => {

@@ -15,10 +15,10 @@ async function filesIn(directory: string): Promise<string[]> {
   return files.map((entry) => relative(directory, join(entry.parentPath, entry.name))).sort();
 }
 
-async function sent(files: Record<string, string>): Promise<string[]> {
+async function sent(files: Record<string, string>, include: string[] = []): Promise<string[]> {
   const source = await directoryWith(files);
   const target = await directoryWith();
-  await copyTree(source, target);
+  await copyTree(source, target, { include });
   return filesIn(target);
 }
 
@@ -107,7 +107,28 @@ describe("what .gitignore says", () => {
     expect(await sent(files)).toEqual(await gitWouldAdd(files));
   });
 
-  it("does not reach into node_modules, which is sent as it is", async () => {
+  it("leaves out node_modules where the server installs them, unless they are asked for", async () => {
+    const files = {
+      "package.json": JSON.stringify({ dependencies: { x: "1.0.0" } }),
+      "app.js": "",
+      "node_modules/x/index.js": "",
+      "packages/y/node_modules/z/index.js": "",
+      ".env": "SECRET=1",
+      "data/.env": "SECRET=2",
+    };
+    expect(await sent(files)).toEqual(["app.js", "package.json"]);
+    expect(await sent(files, ["node_modules"])).toEqual([
+      "app.js",
+      "node_modules/x/index.js",
+      "package.json",
+      "packages/y/node_modules/z/index.js",
+    ]);
+    expect(await sent(files, ["data/.env"])).toEqual(["app.js", "data/.env", "package.json"]);
+    const asked = { ...files, ".maestroignore": "!node_modules\n" };
+    expect(await sent(asked)).toContain("node_modules/x/index.js");
+  });
+
+  it("does not reach into node_modules where nothing says what to install: they are sent as they are", async () => {
     const files = {
       ".gitignore": "node_modules\ndist\n*.log\n",
       "app.js": "",

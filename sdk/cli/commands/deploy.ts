@@ -5,7 +5,7 @@ import { deployShown } from "../deploy-shown.ts";
 import { renderDeployed } from "../render/deploy.ts";
 import { examples } from "./example.ts";
 
-type DeployFlags = { app?: string; hostname?: string[]; wait?: true };
+type DeployFlags = { app?: string; hostname?: string[]; include?: string[]; wait?: true };
 
 export const waitFlag = [
   "--wait",
@@ -19,11 +19,16 @@ export function addDeployCommands(program: Command, line: CommandLine): void {
     .description(
       "Sends DIR to the server on this machine, or with --to over SSH to another, and restarts its app. The earlier release serves until the new one is ready.\n" +
         "After a deploy with --to the server, the app and its hostnames are remembered in .maestro.json of the directory: then `maestro deploy` is enough.\n" +
-        "What .gitignore and .maestroignore name is not sent, nor .git and .env; node_modules is sent, since nothing is installed on the server yet.",
+        "What .gitignore and .maestroignore name is not sent, nor .git and .env, nor node_modules where package.json names dependencies: the server installs those.",
     )
     .argument("[dir]", "the app's directory", ".")
     .option("--app <name>", "the app's name (default: name in package.json, else the directory's name)")
     .option("--hostname <name>", "a hostname that leads to the app; may be given more than once", collect)
+    .option(
+      "--include <path>",
+      "send this although it is left out otherwise, such as node_modules, which is then taken as it is; may be given more than once",
+      collect,
+    )
     .option(...waitFlag)
     .addHelpText(
       "after",
@@ -66,7 +71,16 @@ async function deployDirectory(line: CommandLine, directory: string, flags: Depl
     line,
     { sendsFirst: true, server },
     (client, signal, onProgress) =>
-      deploy({ directory, app, hostnames, wait: flags.wait ?? false, client, signal, onProgress }),
+      deploy({
+        directory,
+        app,
+        hostnames,
+        include: flags.include ?? [],
+        wait: flags.wait ?? false,
+        client,
+        signal,
+        onProgress,
+      }),
     renderDeployed,
   );
   if (to !== undefined)

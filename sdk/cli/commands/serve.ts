@@ -76,6 +76,18 @@ export const settingOptions: Record<string, SettingOption> = {
     flag: "--release-timeout <seconds>",
     help: "how long the release process of a Procfile may take (default: 600)",
   },
+  buildTimeout: {
+    flag: "--build-timeout <seconds>",
+    help: "how long a build may take (default: 900)",
+  },
+  buildMemory: {
+    flag: "--build-memory <amount>",
+    help: "what each program of a build may use, whatever its app asks for, such as 1G (default: what it asks for, else 2G or three quarters of the machine's)",
+  },
+  buildCpu: {
+    flag: "--build-cpu <share>",
+    help: "likewise of the CPU, such as 50% of one core (default: what it asks for, else no limit)",
+  },
   keepReleases: {
     flag: "--keep-releases <n>",
     help: "how many releases that have served are kept, the current one and the one before it in any case (default: 5)",

@@ -8,6 +8,7 @@ const under: Record<DeployStep["step"], string> = {
   send: "sending the files",
   check: "checking the request",
   release: "making the release",
+  build: "building",
   prepare: "running the release process",
   start: "starting",
   ready: "waiting until it is ready",
@@ -21,6 +22,7 @@ const done: Record<DeployStep["step"], string> = {
   send: "sent",
   check: "checked",
   release: "release",
+  build: "built",
   prepare: "release process done",
   start: "started",
   ready: "ready",
@@ -34,8 +36,9 @@ export function renderStep(
   { step, state, detail, sent, tookMs }: DeployStep,
   screen: Pick<Screen, "color">,
 ): string {
+  const title = step === "build" && state === "began" && detail !== undefined;
   const words = [
-    state === "done" ? done[step] : under[step],
+    ...(title ? [] : [state === "done" ? done[step] : under[step]]),
     ...(sent === undefined ? [] : [renderSent(sent)]),
     ...(detail === undefined ? [] : [harmless(detail)]),
   ];

@@ -51,9 +51,9 @@ async function deploy(update: Update): Promise<void> {
   }
   const operations = new Operations(await new Controller({ key, connection }).openSession());
   try {
-    await operations.call("incoming", { app });
+    await operations.call("incoming", { app, sending: true });
     for (const note of await checkOut(update.after, incoming)) tell(line(note));
-    const report = await operations.call("restart", { app, commit: update.after }, (step) => {
+    const report = await operations.call("restart", { app, commit: update.after, sent: true }, (step) => {
       const said = stepLine(step);
       if (said !== null) tell(said);
     });

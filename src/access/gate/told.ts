@@ -15,8 +15,12 @@ const names: Record<string, string> = {
   switch: "Traffic moved over",
 };
 
-/** A step of a deploy that is done; null for one that nobody has to be told of. */
+/** A step of a deploy that is done, or what a build does and says; null for what nobody has to be told of. */
 export function stepLine(step: Record<string, unknown>): string | null {
+  const { detail: said } = step;
+  if (step["state"] === "output") return typeof said === "string" ? line(said) : null;
+  if (step["state"] === "began" && step["step"] === "build" && typeof said === "string")
+    return headline(said);
   const name =
     typeof step["step"] === "string" && Object.hasOwn(names, step["step"]) ? names[step["step"]] : undefined;
   if (name === undefined || step["state"] !== "done") return null;

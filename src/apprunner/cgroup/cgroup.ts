@@ -4,7 +4,7 @@ import type { Limits } from "../../app/limits.ts";
 import { isSystemError, MaestroError } from "../../errors.ts";
 import { poll } from "../poll.ts";
 import { procsOf, readField, readNumber, removeGroup, writeControl } from "./control-file.ts";
-import { cpuTimeMs, limitCpu, throttledPeriods } from "./cpu.ts";
+import { cpuTimeMs, limitCpu, lowerWeight, throttledPeriods } from "./cpu.ts";
 import { turn } from "./freeze.ts";
 import { isEmpty, killAll, membersOf } from "./kill.ts";
 import { limitMemory, memoryLimit, memoryUsage, oomKillsOf } from "./memory.ts";
@@ -64,6 +64,11 @@ export class Cgroup {
       const message = `${this.key} cannot get ${cpu}% of a core: Maestro itself runs in a group that has less; choose a lower limit, or raise the one of Maestro`;
       throw new MaestroError("BAD_INPUT", message, { cpu }, { cause });
     }
+  }
+
+  /** Gives its processes less of the CPU than others as long as those want it. */
+  giveWay(): void {
+    this.#with("cpu", lowerWeight);
   }
 
   usage(): Usage {

@@ -1,4 +1,4 @@
-import { readField, readNumber, writeControl } from "./control-file.ts";
+import { readField, readNumber, writeControl, writeIfThere } from "./control-file.ts";
 import type { Part } from "./part.ts";
 
 /** Limits CPU time, in percent of one core; null lifts it. Throws the system error, EINVAL where the group above has less. */
@@ -23,6 +23,12 @@ export function limitCpu({ version, directory }: Part, percent: number | null): 
 export function bandwidth(percent: number): { quota: number; period: number } {
   const period = Math.min(100_000, Math.max(20_000, Math.ceil(500_000 / percent)));
   return { quota: Math.round((period * percent) / 100), period };
+}
+
+/** A tenth of what others get, while those want it: 100 in v2 and 1024 in v1 is what everybody has. */
+export function lowerWeight({ version, directory }: Part): void {
+  if (version === 2) writeIfThere(directory, "cpu.weight", 10);
+  else writeIfThere(directory, "cpu.shares", 102);
 }
 
 /** In how many periods the group was made to stand still; null where that is not counted. */

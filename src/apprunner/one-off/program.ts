@@ -6,7 +6,7 @@ import type { Exit } from "../../app/instance.ts";
 import type { CallersSignal, OneOffProgram, TerminalSize } from "../../app/one-off.ts";
 import { type ProcessIdentity, readProcess } from "../../lib/processes.ts";
 import type { Cgroup } from "../cgroup/cgroup.ts";
-import { exitOf, unseen } from "../end.ts";
+import { exitOf, unseen, wantOfMemory } from "../end.ts";
 import { signalGroup, signalProcess } from "../kill.ts";
 import { stop } from "../stop.ts";
 import { targetOf } from "./target.ts";
@@ -89,7 +89,7 @@ export class Program implements OneOffProgram {
     const exit = await this.#told();
     this.#hasExited = true;
     this.#pipes.stdin.destroy();
-    if (exit !== null) return exit;
+    if (exit !== null) return { ...exit, ...wantOfMemory(this.#pipes.cgroup, exit) };
     // Somebody has killed the shim: what it would have ended is still there.
     await stop({ key: "", ...this.#head, exited: Promise.resolve(unseen) }, { graceMs: 0 });
     return unseen;

@@ -23,6 +23,7 @@ const shim = fileURLToPath(new URL("./shim.pl", import.meta.url));
 export async function startProgram(spec: OneOffSpec, host: Host): Promise<OneOffProgram> {
   openStorage(spec);
   const cgroup = host.cgroups?.create(spec.key, spec.limits) ?? null;
+  if (spec.workshop) cgroup?.giveWay();
   const tidyUp = async () => {
     await cgroup?.kill();
     await cgroup?.remove();

@@ -30,7 +30,15 @@ export function wordsOf(
     ...spec,
     port: null,
     env: terminal === null ? spec.env : { ...spec.env, TERM: terminal.term },
-    start: { kind: "argv", words: [...ownSession(terminal !== null), ...byItsName, ...command] } as const,
+    start: {
+      kind: "argv",
+      words: [
+        ...ownSession(terminal !== null),
+        ...(spec.workshop ? givingWay : []),
+        ...byItsName,
+        ...command,
+      ],
+    } as const,
   };
   const env = chainEnvironment(appEnvironment(instance, confinement.inside));
   mkdirSync(runDirectory, { recursive: true, mode: 0o700 });
@@ -45,6 +53,9 @@ export function wordsOf(
  * since whatever stands before may begin a session as well.
  */
 const ownSession = (terminal: boolean) => ["/usr/bin/setsid", ...(terminal ? ["--ctty"] : []), "--wait"];
+
+/** nice(1), and ionice(1) as far as the machine lets it: what serves comes first. */
+const givingWay = ["/usr/bin/nice", "-n", "10", "/usr/bin/ionice", "-t", "-c", "3"];
 
 /** A shell looks the program up, and says so with the exit codes 126 and 127 when it cannot be executed. */
 const byItsName = ["/bin/sh", "-c", 'exec "$@"', "maestro run"];

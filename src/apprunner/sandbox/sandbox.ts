@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import type { AppUser } from "../../app/app.ts";
 import type { LaunchSpec } from "../../app/instance.ts";
 import type { IsolationLevel } from "../../app/isolation.ts";
+import type { Workshop } from "../../app/one-off.ts";
 import { instanceFiles } from "../../protocol/instance-files.ts";
 import type { Runtime } from "../runtime.ts";
 import type { Etc } from "./etc.ts";
@@ -19,7 +20,8 @@ export type Sandbox = {
   seccomp: string | null;
 };
 
-export type Confined = Pick<LaunchSpec, "app" | "directory" | "storage" | "user" | "port"> & {
+export type Confined = Pick<LaunchSpec, "app" | "directory" | "node" | "storage" | "user" | "port"> & {
+  workshop?: Workshop;
   /** A directory of this start alone: where bwrap(1) finds what the app sees, and writes who is inside. */
   scratch: string;
   /** The files to which a process writes its pid to join the control groups of the instance. */
@@ -45,21 +47,25 @@ export type Confinement = {
 export const hasNamespaces = (level: IsolationLevel) => level === "full" || level === "userns";
 
 /** How an app is confined at the level of this machine. */
-export function confine(spec: Confined, runtime: Runtime, sandbox: Sandbox): Confinement {
+export function confine(spec: Confined, ownRuntime: Runtime, sandbox: Sandbox): Confinement {
+  const runtime = { ...ownRuntime, node: spec.node ?? ownRuntime.node };
   if (hasNamespaces(sandbox.level)) return inNamespaces(spec, runtime, sandbox);
-  const { directory, storage, user, cgroup } = spec;
-  const inside = { ...runtime, directory, storage };
-  const restricted = sandbox.level === "landlock" ? landlockWords(reachable(inside, spec.port)) : [];
+  const { directory, storage, user, cgroup, workshop } = spec;
+  const place = { tmp: workshop?.scratch ?? "/tmp", tools: workshop?.tools ?? [] };
+  const inside = { ...runtime, directory, storage, ...place };
+  const rules = reachable(inside, spec.port, workshop !== undefined);
+  const restricted = sandbox.level === "landlock" ? landlockWords(rules) : [];
   // Restricted while still root: the app's user need not be able to read Maestro's own programs.
   return { entry: entry({ cgroup }), words: [...restricted, ...asUser(user)], inside, view: null };
 }
 
 /** Where no mount namespace can be had: what an app opens of the machine's files, by the machine's paths. */
-function reachable({ directory, node, staticServer, storage }: Inside, port: number | null): LandlockRules {
+function reachable(inside: Inside, port: number | null, isBuilt: boolean): LandlockRules {
+  const { directory, node, staticServer, storage, tmp, tools } = inside;
   const { readOnly, readWrite } = systemPaths();
   return {
-    readOnly: [...readOnly, directory, dirname(node), dirname(staticServer)],
-    readWrite: [...readWrite, "/tmp", ...(storage === null ? [] : [storage])],
+    readOnly: [...readOnly, ...(isBuilt ? [] : [directory]), dirname(node), dirname(staticServer), ...tools],
+    readWrite: [...readWrite, tmp, ...(isBuilt ? [directory] : []), ...(storage === null ? [] : [storage])],
     // 0: a port that the kernel chooses, for what the app tells itself.
     bindPorts: port === null ? [0] : [port, 0],
   };
@@ -76,7 +82,7 @@ export function writeView({ view }: Pick<Confinement, "view">): void {
 }
 
 function inNamespaces(spec: Confined, runtime: Runtime, { level, etc, seccomp }: Sandbox): Confinement {
-  const { app, directory, storage, scratch, cgroup, terminal, isStatic } = spec;
+  const { app, directory, storage, scratch, cgroup, terminal, isStatic, workshop } = spec;
   const files = { view: join(scratch, "view"), status: join(scratch, instanceFiles.sandbox), seccomp };
   const users = usersFor((level === "full" ? spec.user : null) ?? ourselves(), dirname(etc.directory));
   const setup = [
@@ -86,6 +92,8 @@ function inNamespaces(spec: Confined, runtime: Runtime, { level, etc, seccomp }:
       staticServer: isStatic ? runtime.staticServer : null,
       directory,
       storage,
+      scratch: workshop?.scratch ?? null,
+      tools: workshop?.tools ?? [],
       etc: { ...etc, over: [...etc.over, ...users.over] },
     }),
     ...["--chdir", inside.directory, "--die-with-parent", ...(terminal ? [] : ["--new-session"])],
@@ -106,6 +114,8 @@ function inNamespaces(spec: Confined, runtime: Runtime, { level, etc, seccomp }:
       node: `${inside.bin}/node`,
       staticServer: `${inside.staticServer}/static-server.mjs`,
       storage: storage === null ? null : inside.storage,
+      tmp: inside.tmp,
+      tools: (workshop?.tools ?? []).map((_, index) => inside.tool(index)),
     },
     view: { path: files.view, words: setup, users },
   };

@@ -49,8 +49,8 @@ describe("a command asks the server", () => {
       server,
     );
     expect(server.calls).toEqual([
-      { name: "incoming", input: { app: "other", wait: true } },
-      { name: "restart", input: { app: "other", hostnames: ["a.test", "b.test"], wait: true } },
+      { name: "incoming", input: { app: "other", sending: true, wait: true } },
+      { name: "restart", input: { app: "other", sent: true, hostnames: ["a.test", "b.test"], wait: true } },
     ]);
     expect(ran).toMatchObject({ code: 0, stdout: "shop v3 serves (0 ms)\n  http://shop.localhost:8000/\n" });
     expect(ran.stderr).toMatch(/^sent 1 new or changed file \(\d+ ms\)\n$/);

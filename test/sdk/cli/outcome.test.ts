@@ -169,7 +169,7 @@ describe("Ctrl-C", () => {
   it("says of a restart that the server goes on with it", async () => {
     const ran = await pressed(["restart", "shop"], endless("restart"));
     expect(ran).toMatchObject({ code: 130, stdout: "" });
-    expect(ran.stderr).toContain("the server goes on with this restart by itself");
+    expect(ran.stderr).toContain("the server goes on with this deploy by itself");
   });
 
   it("says of a deploy the same once the files are sent, in JSON where that is asked for", async () => {
