@@ -15,6 +15,7 @@ import { ownVersion } from "../lib/own-version.ts";
 import { dataReadyDescriptor, EndpointSettings, endpointExchanges } from "../protocol/data.ts";
 import { Accounts } from "./accounts.ts";
 import { Backend } from "./endpoint/backend.ts";
+import { Events } from "./endpoint/events.ts";
 import { createGate } from "./endpoint/gate.ts";
 import { Health } from "./endpoint/health.ts";
 import { Homes } from "./endpoint/homes.ts";
@@ -36,9 +37,14 @@ async function start(settings: EndpointSettings): Promise<void> {
   const secrets = await readServerSecrets(join(settings.state, "secrets.json"));
   const local = watchLocal(settings, secrets);
   const accounts = new Accounts(join(settings.state, "apps"));
-  const homes = new Homes({ accounts, local, state: settings.state, log });
+  const events = await Events.open(join(settings.state, "events.json"));
+  const homes = new Homes({ accounts, local, state: settings.state, events, log });
   await homes.reload();
-  const gate = createGate({ home: (app) => homes.get(app), cookieKey: secrets.cookieKey });
+  const gate = createGate({
+    home: (app) => homes.get(app),
+    entering: (authorization) => homes.entering(authorization),
+    cookieKey: secrets.cookieKey,
+  });
   gate.listen(settings.listen);
   await once(gate, "listening");
   const { address, port } = gate.address() as AddressInfo;
@@ -63,6 +69,7 @@ async function start(settings: EndpointSettings): Promise<void> {
       local: homes.reportLocal(),
       databases: await homes.report(conflicts),
     }),
+    events: ({ after }) => events.after(after),
   });
   process.on("SIGTERM", () => leaving.abort());
   void aborted(leaving.signal).then(async () => {

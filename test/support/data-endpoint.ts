@@ -78,11 +78,22 @@ export class TestEndpoint implements AsyncDisposable {
   }
 
   /** An app with a database, and with a second home if one is wanted. */
-  async app(name: string, { replicated = false }: { replicated?: boolean } = {}): Promise<TestApp> {
+  async app(
+    name: string,
+    { replicated = false, remote }: { replicated?: boolean; remote?: string } = {},
+  ): Promise<TestApp> {
     const account = await this.accounts.ensure(name);
-    if (replicated) await this.accounts.save({ ...account, remote: `${this.remote.url}/${name}` });
+    if (replicated) await this.accounts.save({ ...account, remote: remote ?? `${this.remote.url}/${name}` });
     await this.#ask("reload");
     return new TestApp(this, account);
+  }
+
+  /** Resolves when everything of an app's database is in both homes, as the endpoint tells it. */
+  idle(app: string): Promise<DatabaseReport> {
+    return this.until(
+      app,
+      ({ directions }) => directions.length === 2 && directions.every(({ state }) => state === "idle"),
+    );
   }
 
   async #ask(name: "reload"): Promise<void> {
