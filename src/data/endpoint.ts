@@ -7,6 +7,7 @@ import { once } from "node:events";
 import { closeSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import { z } from "zod";
 import { aborted } from "../lib/aborted.ts";
 import { serveChannel } from "../lib/channel.ts";
 import { takeLock } from "../lib/lock-file.ts";
@@ -93,8 +94,9 @@ function watchLocal({ local }: EndpointSettings, { admin, couch }: ServerSecrets
     local.kind === "embedded" ? { socket: local.socket, ...admin } : { url: couch ?? "" },
   );
   const probe = async (signal: AbortSignal) => {
-    const { status } = await backend.ask("GET", "/_up", { signal });
+    const { status, json } = await backend.ask("GET", "/_up", { signal });
     if (status !== 200) throw new Error(`answered ${status}`);
+    return Up.parse(json).trouble ?? null;
   };
   return {
     backend,
@@ -102,3 +104,6 @@ function watchLocal({ local }: EndpointSettings, { admin, couch }: ServerSecrets
     replicator: local.kind === "embedded" ? embeddedReplicator(backend) : couchReplicator(backend),
   };
 }
+
+/** `trouble`: the embedded database's own. */
+const Up = z.object({ trouble: z.string().optional() }).catch({});

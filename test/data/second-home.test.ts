@@ -1,3 +1,7 @@
+import { execFileSync } from "node:child_process";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { TestEndpoint } from "../support/data-endpoint.ts";
 import { TroubledRemote } from "../support/troubled-remote.ts";
@@ -140,5 +144,27 @@ describe("a remote with trouble", () => {
     remote.end();
     await arrives("full", 3);
     expect((await endpoint.idle("full")).directions.map(({ error }) => error)).toEqual([null, null]);
+  });
+
+  it("whose certificate nobody has signed is told of, and nothing is sent to it", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "data-test-"));
+    const [key, cert] = [join(directory, "key.pem"), join(directory, "cert.pem")];
+    const wanted = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+    execFileSync("openssl", ["req", ...wanted, "-subj", "/CN=127.0.0.1", "-keyout", key, "-out", cert]);
+    await using secure = await TroubledRemote.before(endpoint.remote, {
+      key: await readFile(key),
+      cert: await readFile(cert),
+    });
+    const app = await endpoint.app("unsigned", {
+      replicated: true,
+      remote: secure.url("unsigned", { scheme: "https" }),
+    });
+    await write(app, 0, 2);
+    const told = await endpoint.until("unsigned", ({ remote: seen }) => seen?.isWell === false);
+    expect(told.remote?.error).toMatch(/SELF_SIGNED_CERT/);
+    expect([secure.seen, secretsIn(JSON.stringify(told) + endpoint.output)]).toEqual([[], []]);
+    await endpoint.app("unsigned", { replicated: true, remote: remote.url("unsigned") });
+    await arrives("unsigned", 2);
+    await rm(directory, { recursive: true });
   });
 });

@@ -8,7 +8,8 @@ type Direction = Database["directions"][number];
 
 /** The databases: where each is served from, and how far each direction of its replication is. */
 export function renderData({ local, databases }: DataReport, screen: Screen): string {
-  const state = local.isWell === true ? "well" : `not well: ${local.error ?? "not known yet"}`;
+  const but = local.error === null ? "" : `, but ${local.error}`;
+  const state = local.isWell === true ? `well${but}` : `not well: ${local.error ?? "not known yet"}`;
   const head = `Local database (${harmless(local.server)}): ${harmless(state)}, since ${ago(local.since, screen.now)}\n`;
   if (databases.length === 0) return `${head}No app has a database yet.\n`;
   const rows = databases.flatMap((database) => rowsOf(database));

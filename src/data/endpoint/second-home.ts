@@ -18,6 +18,7 @@ export function watchSecondHome(
   const probe = async (signal: AbortSignal) => {
     const found = await look(backend, mark(), signal);
     if (found !== "ours") await begin(found);
+    return null;
   };
   const health = new Health({
     probe,
