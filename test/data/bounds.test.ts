@@ -43,3 +43,19 @@ describe("a regular expression in a selector", () => {
     ]);
   });
 });
+
+describe("a map function that is slow at every document", () => {
+  it("is stopped before others have waited long, and a quick one of the same size is not", async () => {
+    const docs = Array.from({ length: 200 }, (_, n) => ({ _id: `doc-${n}`, n }));
+    await database.ask("PUT", "/slow");
+    await database.ask("POST", "/slow/_bulk_docs", { docs });
+    const busy = "function (doc) { for (let i = 0; i < 3e6; i += 1); emit(doc.n); }";
+    const views = { slow: { map: busy }, quick: { map: "function (doc) { emit(doc.n); }" } };
+    await database.ask("PUT", "/slow/_design/d", { views });
+    const indexed = database.ask("GET", "/slow/_design/d/_view/slow");
+    expect((await database.ask("GET", "/db/a")).status).toBe(200);
+    expect([(await indexed).status, (await indexed).json().error]).toEqual([500, "timeout"]);
+    const quick = await database.ask("GET", "/slow/_design/d/_view/quick");
+    expect(quick.json().rows).toHaveLength(200);
+  });
+});

@@ -68,18 +68,16 @@ describe("replication", () => {
     const { local, remote: there } = endpoint;
     await replicated("chase");
     let stop = false;
-    const writing = (async () => {
-      for (let n = 0; !stop; n += 1) {
-        await there.ask("PUT", `/chase/${n}`, { n });
-      }
-    })();
+    const writing = ["a", "b", "c", "d"].map(async (writer) => {
+      for (let n = 0; !stop; n += 1) await there.ask("PUT", `/chase/${writer}${n}`, { n });
+    });
     await arrives("chase", 200);
     await local.kill();
     await endpoint.until("chase", ({ side }) => side === "remote");
     await local.serve();
     await endpoint.until("chase", ({ side }) => side === "local");
     stop = true;
-    await writing;
+    await Promise.all(writing);
   });
 });
 

@@ -43,11 +43,11 @@ const cellsOf = ({ from, state, behind, secondsBehind }: Direction): Cell[] => [
   secondsBehind === 0 ? "0 s" : `${secondsBehind} s`,
 ];
 
-function notesOf({ app, conflicts, error, events, remote }: Database, screen: Screen): string {
+function notesOf({ app, side, conflicts, error, events, remote }: Database, screen: Screen): string {
   const notes = [
     ...(remote === null ? [] : [`second home ${remote.server}`]),
     ...(conflicts === null || conflicts === 0 ? [] : [`${conflicts} documents have conflicts`]),
-    ...(error === null ? [] : [`not home yet: ${error}`]),
+    ...(error === null ? [] : [side === "remote" ? `not home yet: ${error}` : `not replicated: ${error}`]),
     ...events.slice(-3).map(({ at, event, reason }) => `${event} ${ago(at, screen.now)}: ${reason}`),
   ];
   return notes.map((note) => `  ${paint(screen, "dim", `${app}:`)} ${harmless(note)}\n`).join("");
