@@ -20,6 +20,7 @@ import { AppLogs } from "./logs/app-logs.ts";
 import { LogKeeper } from "./logs/log-keeper.ts";
 import { dispatch, type Subject } from "./operations/operation.ts";
 import { operations } from "./operations/table.ts";
+import type { DataEvent } from "./protocol/data.ts";
 import { createReleaseStore, type ReleaseStore } from "./release/store.ts";
 import { startRpc } from "./rpc/door.ts";
 import { plugRunner } from "./runner.ts";
@@ -138,10 +139,18 @@ export async function openDoor(
   const subject: Subject = { ...indoors, access };
   const rpc = await startDoor(subject, access, recovered, config, log);
   await access.start();
+  controller.databases.follow((moved) => tellOfMove(moved, access, log));
   return {
     address: rpc.address,
     close: async (reason) => void (await Promise.all([rpc.close(reason), access.close()])),
   };
+}
+
+/** A database that changes its home is a matter for the log and the audit, though nobody called for it. */
+async function tellOfMove({ app, event, reason, at }: DataEvent, { audit }: Access, log: Log): Promise<void> {
+  const did = event === "failed over" ? "fail-over" : "come-back";
+  log.warn({ app, reason, movedAt: at }, event === "failed over" ? "data.failed-over" : "data.came-back");
+  await audit.note({ by: "maestro", did, app, outcome: "done", why: reason });
 }
 
 /** Access over SSH, as it works on the controller. */

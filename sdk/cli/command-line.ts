@@ -1,5 +1,6 @@
 import type { InstallOptions, InstallReport } from "../../src/app/installation.ts";
 import type { DoctorCheck } from "../../src/app/reports.ts";
+import { MaestroError } from "../../src/errors.ts";
 import type { CheckReport } from "../../src/protocol/reload.ts";
 import type { CallOptions, OperationName, Operations, Session } from "../operations.ts";
 import type { Deployed, Project } from "../project.ts";
@@ -55,6 +56,7 @@ const defaultServer = "127.0.0.1:7272";
 export class CommandLine {
   readonly parts: Parts;
   readonly #options: () => GlobalOptions;
+  #namesSecondHome = false;
 
   constructor(parts: Parts, options: () => GlobalOptions) {
     this.parts = parts;
@@ -87,13 +89,17 @@ export class CommandLine {
   /** The server that --to names, as it was written. */
   get to(): string | undefined {
     const { to } = this.#options();
-    return to === undefined || isDatabase.test(to) ? undefined : to;
+    if (to === undefined || this.#namesSecondHome) return undefined;
+    if (!isDatabase.test(to)) return to;
+    throw new MaestroError("BAD_INPUT", "--to names a server that is reached by SSH: user@server", {});
   }
 
-  /** What --to says where it is the second home of a database: a URL, or "-" for standard input. */
-  get toDatabase(): string | undefined {
+  /** The second home of a database, as --remote says it; or --to, which names a server everywhere else. */
+  secondHome(remote: string | undefined): string | undefined {
     const { to } = this.#options();
-    return to !== undefined && isDatabase.test(to) ? to : undefined;
+    if (remote !== undefined || to === undefined || !isDatabase.test(to)) return remote;
+    this.#namesSecondHome = true;
+    return to;
   }
 
   /** What the project in the working directory remembers. */

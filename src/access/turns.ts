@@ -18,7 +18,9 @@ const Input = z.object({
 });
 
 /** What only tells. An administrator's use of it is not written down. */
-const telling = new Set("apps ps status logs domains releases builds config doctor keys audit".split(" "));
+const telling = new Set(
+  "apps ps status logs domains releases builds config doctor keys audit data_status".split(" "),
+);
 /** Parts of a program that was begun by `run`, which is written down: every key that is pressed would be a line. */
 const ofRun = new Set(["run_input", "run_taken", "run_resize", "run_signal"]);
 /** What makes a release of what lies in incoming/. */

@@ -44,15 +44,15 @@ export const AuditEntry = z.object({
   v: z.literal(1),
   /** ISO 8601, when it had ended. */
   at: z.string(),
-  /** "key alice", or how an administrator came in. */
+  /** "key alice", how an administrator came in, or "maestro" for what happened by itself. */
   by: z.string(),
   /** The address it came from by SSH. */
   from: z.string().optional(),
-  /** The operation, or `send`, `push`, `session`, `command`. */
+  /** The operation, or `send`, `push`, `session`, `command`; `fail-over` and `come-back` of a database. */
   did: z.string(),
   app: z.string().optional(),
   outcome: z.enum(["done", "failed", "refused"]),
-  /** Why it failed or was refused. */
+  /** Why it failed or was refused, or happened by itself. */
   why: z.string().optional(),
   /** The command that was refused. */
   command: z.string().optional(),

@@ -79,6 +79,8 @@ export const StatusReport = z.object({
     }),
   ),
   isolation: Isolation,
+  /** The databases that are served from their second home. */
+  databasesAway: z.array(z.object({ app: z.string(), since: z.string(), reason: z.string() })).optional(),
   apps: z.array(AppReport),
 });
 export type StatusReport = z.infer<typeof StatusReport>;

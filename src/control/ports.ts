@@ -6,7 +6,7 @@ import type { Limits } from "../app/limits.ts";
 import type { OneOffProgram, OneOffSpec } from "../app/one-off.ts";
 import type { Origin, Release } from "../app/release.ts";
 import type { LogLine } from "../app/reports.ts";
-import type { DataReport } from "../protocol/data.ts";
+import type { DataEvent, DataReport } from "../protocol/data.ts";
 import type { AppRoute, DrainLimits, InFlight, RoutesChange, WorkerStatus } from "../protocol/worker.ts";
 
 /** What the stories need from the other rooms. The composition root plugs the rooms in. */
@@ -170,6 +170,10 @@ export type Databases = {
   /** Gives the databases of an app, or of all, a second home; null takes it away. Whose they are. */
   replicate(app: string | undefined, to: string | null): Promise<string[]>;
   report(app?: string): Promise<DataReport>;
+  /** Has each failing over and coming back told once. */
+  follow(tell: (event: DataEvent) => Promise<void>): void;
+  /** Those that are served from their second home. */
+  away(): { app: string; since: string; reason: string }[];
   /** Whether there was one. */
   remove(app: string): Promise<boolean>;
 };

@@ -1,13 +1,9 @@
-import { once } from "node:events";
-import { readFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { join } from "node:path";
-import { z } from "zod";
 import { isSystemError, MaestroError } from "../errors.ts";
-import { writeAtomic } from "../lib/atomic-file.ts";
 import { connectChannel } from "../lib/channel.ts";
 import type { Log } from "../lib/log.ts";
 import {
+  type DataEvent,
   DataLimits,
   type DataReport,
   type EndpointSettings,
@@ -16,6 +12,8 @@ import {
 } from "../protocol/data.ts";
 import { type Account, Accounts } from "./accounts.ts";
 import { Backend, parseServerUrl } from "./endpoint/backend.ts";
+import { endpointPort } from "./endpoint-port.ts";
+import { followEvents } from "./follow-events.ts";
 import { KeptProcess } from "./kept-process.ts";
 import { ensureServerSecrets, type ServerSecrets } from "./secrets.ts";
 
@@ -28,10 +26,6 @@ export type DataOptions = {
   log: Log;
 };
 
-/** The first port that is tried for the endpoint; below those that the system gives to outgoing connections. */
-const firstPort = 7984;
-const portTries = 1000;
-
 /** The databases of apps as the controller knows them: who has one, and the processes that serve them. */
 export class Data {
   readonly #options: DataOptions;
@@ -40,6 +34,9 @@ export class Data {
   readonly #local: Backend;
   readonly #processes: KeptProcess[];
   readonly #control: string;
+  readonly #ending = new AbortController();
+  /** What was last told of each database. */
+  readonly #moves = new Map<string, DataEvent>();
 
   private constructor(options: DataOptions, secrets: ServerSecrets, port: number) {
     const { server, endpoint } = settingsOf(options, port);
@@ -82,8 +79,23 @@ export class Data {
     for (const process of this.#processes) process.start();
   }
 
+  /** Has each failing over and coming back told once, also those that happened while there was no controller. */
+  follow(tell: (event: DataEvent) => Promise<void>): void {
+    if (this.#options.couch === "none") return;
+    const learn = (event: DataEvent) => void this.#moves.set(event.app, event);
+    const told = join(this.#options.home, "state", "data", "told.json");
+    void followEvents({ control: this.#control, told, tell, learn }, this.#ending.signal);
+  }
+
+  /** The databases that are served from their second home, and since when and why. */
+  away(): { app: string; since: string; reason: string }[] {
+    const away = [...this.#moves.values()].filter(({ event }) => event === "failed over");
+    return away.map(({ app, at, reason }) => ({ app, since: at, reason }));
+  }
+
   /** Ends them, the endpoint first. */
   async end(): Promise<void> {
+    this.#ending.abort();
     for (const process of this.#processes.toReversed()) await process.end();
   }
 
@@ -122,6 +134,7 @@ export class Data {
     if ((await this.#accounts.find(app)) === null) return false;
     await this.#local.must("DELETE", `/${encodeURIComponent(app)}`, { allow: [404] });
     await this.#accounts.remove(app);
+    this.#moves.delete(app);
     await this.#reload();
     return true;
   }
@@ -196,42 +209,4 @@ function settingsOf(
       local: /^(embedded|none)$/.test(couch) ? { kind: "embedded", socket } : { kind: "couchdb" },
     },
   };
-}
-
-const PortFile = z.object({ v: z.literal(1), port: z.int().min(1).max(65535) });
-
-/** The endpoint's port: chosen once, since it stands in the environment of apps that run. */
-async function endpointPort(path: string): Promise<number> {
-  try {
-    return PortFile.parse(JSON.parse(await readFile(path, "utf8"))).port;
-  } catch (error) {
-    if (!isSystemError(error, "ENOENT")) throw error;
-  }
-  const port = await freePort();
-  await writeAtomic(path, JSON.stringify({ v: 1, port }));
-  return port;
-}
-
-async function freePort(): Promise<number> {
-  // Two Maestros that start at once should not both look at the same port.
-  const start = process.pid % portTries;
-  for (let step = 0; step < portTries; step += 1) {
-    const port = firstPort + ((start + step) % portTries);
-    if (await isFree(port)) return port;
-  }
-  throw new MaestroError("INTERNAL", `no port from ${firstPort} on is free for the databases' endpoint`, {});
-}
-
-async function isFree(port: number): Promise<boolean> {
-  const server = createServer();
-  try {
-    server.listen(port, "127.0.0.1");
-    await once(server, "listening");
-    server.close();
-    await once(server, "close");
-    return true;
-  } catch (error) {
-    if (isSystemError(error, "EADDRINUSE", "EACCES")) return false;
-    throw error;
-  }
 }

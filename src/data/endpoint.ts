@@ -7,6 +7,7 @@ import { once } from "node:events";
 import { closeSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import { z } from "zod";
 import { aborted } from "../lib/aborted.ts";
 import { serveChannel } from "../lib/channel.ts";
 import { takeLock } from "../lib/lock-file.ts";
@@ -15,6 +16,7 @@ import { ownVersion } from "../lib/own-version.ts";
 import { dataReadyDescriptor, EndpointSettings, endpointExchanges } from "../protocol/data.ts";
 import { Accounts } from "./accounts.ts";
 import { Backend } from "./endpoint/backend.ts";
+import { Events } from "./endpoint/events.ts";
 import { createGate } from "./endpoint/gate.ts";
 import { Health } from "./endpoint/health.ts";
 import { Homes } from "./endpoint/homes.ts";
@@ -36,9 +38,14 @@ async function start(settings: EndpointSettings): Promise<void> {
   const secrets = await readServerSecrets(join(settings.state, "secrets.json"));
   const local = watchLocal(settings, secrets);
   const accounts = new Accounts(join(settings.state, "apps"));
-  const homes = new Homes({ accounts, local, state: settings.state, log });
+  const events = await Events.open(join(settings.state, "events.json"));
+  const homes = new Homes({ accounts, local, state: settings.state, events, log });
   await homes.reload();
-  const gate = createGate({ home: (app) => homes.get(app), cookieKey: secrets.cookieKey });
+  const gate = createGate({
+    home: (app) => homes.get(app),
+    entering: (authorization) => homes.entering(authorization),
+    cookieKey: secrets.cookieKey,
+  });
   gate.listen(settings.listen);
   await once(gate, "listening");
   const { address, port } = gate.address() as AddressInfo;
@@ -63,6 +70,7 @@ async function start(settings: EndpointSettings): Promise<void> {
       local: homes.reportLocal(),
       databases: await homes.report(conflicts),
     }),
+    events: ({ after }) => events.after(after),
   });
   process.on("SIGTERM", () => leaving.abort());
   void aborted(leaving.signal).then(async () => {
@@ -86,8 +94,9 @@ function watchLocal({ local }: EndpointSettings, { admin, couch }: ServerSecrets
     local.kind === "embedded" ? { socket: local.socket, ...admin } : { url: couch ?? "" },
   );
   const probe = async (signal: AbortSignal) => {
-    const { status } = await backend.ask("GET", "/_up", { signal });
+    const { status, json } = await backend.ask("GET", "/_up", { signal });
     if (status !== 200) throw new Error(`answered ${status}`);
+    return Up.parse(json).trouble ?? null;
   };
   return {
     backend,
@@ -95,3 +104,6 @@ function watchLocal({ local }: EndpointSettings, { admin, couch }: ServerSecrets
     replicator: local.kind === "embedded" ? embeddedReplicator(backend) : couchReplicator(backend),
   };
 }
+
+/** `trouble`: the embedded database's own. */
+const Up = z.object({ trouble: z.string().optional() }).catch({});

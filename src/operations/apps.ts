@@ -47,6 +47,7 @@ export const statusOperation = operation({
       leaving,
     })),
     isolation: controller.runner.isolation,
+    databasesAway: controller.databases.away(),
     apps: reportApps(controller),
   }),
 });

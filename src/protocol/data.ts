@@ -70,6 +70,17 @@ export const ServerReport = z.object({
 });
 export type LocalReport = z.infer<typeof ServerReport>;
 
+/** A database is served from another home than before. `n` grows with each. */
+export const DataEvent = z.object({
+  n: z.int(),
+  /** ISO 8601. */
+  at: z.string(),
+  app: z.string(),
+  event: z.enum(["failed over", "came back"]),
+  reason: z.string(),
+});
+export type DataEvent = z.infer<typeof DataEvent>;
+
 export const DatabaseReport = z.object({
   app: z.string(),
   /** Where it is served from now. */
@@ -80,7 +91,7 @@ export const DatabaseReport = z.object({
   /** Why it does not come home, when it should. */
   error: z.string().nullable(),
   /** Failing over and coming back, the latest last. */
-  events: z.array(z.object({ at: z.string(), event: z.string(), reason: z.string() })),
+  events: z.array(DataEvent),
   directions: z.array(
     z.object({
       from: z.enum(["local", "remote"]),
@@ -107,4 +118,6 @@ export const endpointExchanges = {
     ask: z.object({ conflicts: z.boolean().default(false) }),
     answer: DataReport,
   },
+  /** Failing over and coming back after an event; answered when there is something to tell. */
+  events: { ask: z.object({ after: z.int() }), answer: z.array(DataEvent) },
 } as const;

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { lockHolder } from "../../src/lib/lock-file.ts";
 import { readProcess } from "../../src/lib/processes.ts";
+import { TestDatabase } from "../support/data.ts";
 import { fetchFrom } from "../support/load.ts";
 import { fixture, TestMaestro } from "../support/maestro.ts";
 
@@ -93,6 +94,42 @@ describe("the processes of the databases", () => {
     await maestro.end("SIGINT");
     expect(pids.map(readProcess)).toEqual([null, null]);
     await maestro.serve();
+  });
+});
+
+describe("a database that fails over and comes back", () => {
+  it("is told of in the log, the audit and the status, once", async () => {
+    await using second = await TestDatabase.start();
+    const client = await maestro.client();
+    await client.call("data_replicate", { app: "counter", to: second.url });
+    const status = async () => (await client.call("data_status", { app: "counter" })).databases[0];
+    const isIdle = (state: string) => state === "idle";
+    await vi.waitFor(
+      async () =>
+        expect((await status())?.directions.map(({ state }) => isIdle(state))).toEqual([true, true]),
+      { timeout: 20_000 },
+    );
+    const since = maestro.logLength;
+    const server = await pidOf("server");
+    process.kill(server, "SIGSTOP");
+    await maestro.until("data.failed-over", () => true, since);
+    expect((await client.call("status", {})).databasesAway).toMatchObject([{ app: "counter" }]);
+    expect(await visit("counter")).toMatch(/^201 /);
+    process.kill(server, "SIGKILL");
+    await maestro.until("data.came-back", () => true, since);
+    expect((await client.call("status", {})).databasesAway).toEqual([]);
+    await vi.waitFor(async () => {
+      const entries = await client.call("audit", { app: "counter", entries: 100 });
+      const moves = entries
+        .filter(({ by }) => by === "maestro")
+        .map(({ did, outcome }) => `${did} ${outcome}`);
+      expect(moves).toEqual(["fail-over done", "come-back done"]);
+    });
+    const events = (await status())?.events.map(({ event }) => event);
+    expect(events).toEqual(["failed over", "came back"]);
+    expect(maestro.logText() + JSON.stringify(await status())).not.toContain(second.password);
+    await client.call("data_replicate", { app: "counter", to: null });
+    expect((await status())?.remote).toBeNull();
   });
 });
 

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { type Account, Accounts } from "../../src/data/accounts.ts";
 import { connectChannel } from "../../src/lib/channel.ts";
-import { type EndpointSettings, endpointExchanges } from "../../src/protocol/data.ts";
+import { type EndpointSettings, endpointExchanges, type LocalReport } from "../../src/protocol/data.ts";
 import { basic, freePort, TestDatabase } from "./data.ts";
 import { repository } from "./maestro.ts";
 
@@ -78,11 +78,31 @@ export class TestEndpoint implements AsyncDisposable {
   }
 
   /** An app with a database, and with a second home if one is wanted. */
-  async app(name: string, { replicated = false }: { replicated?: boolean } = {}): Promise<TestApp> {
+  async app(
+    name: string,
+    { replicated = false, remote }: { replicated?: boolean; remote?: string } = {},
+  ): Promise<TestApp> {
     const account = await this.accounts.ensure(name);
-    if (replicated) await this.accounts.save({ ...account, remote: `${this.remote.url}/${name}` });
+    if (replicated) await this.accounts.save({ ...account, remote: remote ?? `${this.remote.url}/${name}` });
     await this.#ask("reload");
     return new TestApp(this, account);
+  }
+
+  /** Resolves when what is told of the local server fits. */
+  async untilLocal(fits: (local: LocalReport) => boolean): Promise<LocalReport> {
+    for (;;) {
+      const { local } = await this.report();
+      if (fits(local)) return local;
+      await pause(50);
+    }
+  }
+
+  /** Resolves when everything of an app's database is in both homes, as the endpoint tells it. */
+  idle(app: string): Promise<DatabaseReport> {
+    return this.until(
+      app,
+      ({ directions }) => directions.length === 2 && directions.every(({ state }) => state === "idle"),
+    );
   }
 
   async #ask(name: "reload"): Promise<void> {

@@ -32,18 +32,16 @@ export function addDataCommands(program: Command, line: CommandLine): void {
     .description(
       "Replicates the database of an app, or those of all that have one, to another CouchDB and back, live.\n" +
         "When the local database fails, apps go on at the other one.\n" +
-        "--to names it: https://user:password@host; - reads that from standard input, since options show in ps.",
+        "--remote names it: https://user:password@host; - reads that from standard input, since options show in ps.",
     )
     .argument("[app]", "only this app's")
+    .option("--remote <url>", "the other server, or a database of it; - for standard input")
     .option("--stop", "take the second home away; what it has stays there")
     .addHelpText(
       "after",
-      examples(
-        "maestro data replicate shop --to https://user:password@couch.example.com",
-        "maestro data replicate shop --stop",
-      ),
+      examples("maestro data replicate shop --remote - < remote-url", "maestro data replicate shop --stop"),
     )
-    .action((app: string | undefined, { stop }: { stop?: true }) => replicate(line, app, stop));
+    .action((app: string | undefined, options: Replicate) => replicate(line, app, options));
   data
     .command("export")
     .summary("write an app's database to a file")
@@ -68,10 +66,12 @@ export function addDataCommands(program: Command, line: CommandLine): void {
     .action((app: string, file?: string) => importFrom(line, app, file));
 }
 
-async function replicate(line: CommandLine, app: string | undefined, stop: true | undefined) {
-  const to = line.toDatabase;
+type Replicate = { remote?: string; stop?: true };
+
+async function replicate(line: CommandLine, app: string | undefined, { remote, stop }: Replicate) {
+  const to = line.secondHome(remote);
   if ((to === undefined) === (stop === undefined)) {
-    throw new MaestroError("BAD_INPUT", "say where to with --to URL, or --stop", {});
+    throw new MaestroError("BAD_INPUT", "say where to with --remote URL, or --stop", {});
   }
   const url = to === "-" ? (await text(process.stdin)).trim() : (to ?? null);
   const input = { to: url, ...(app === undefined ? {} : { app }) };

@@ -8,7 +8,8 @@ type Direction = Database["directions"][number];
 
 /** The databases: where each is served from, and how far each direction of its replication is. */
 export function renderData({ local, databases }: DataReport, screen: Screen): string {
-  const state = local.isWell === true ? "well" : `not well: ${local.error ?? "not known yet"}`;
+  const but = local.error === null ? "" : `, but ${local.error}`;
+  const state = local.isWell === true ? `well${but}` : `not well: ${local.error ?? "not known yet"}`;
   const head = `Local database (${harmless(local.server)}): ${harmless(state)}, since ${ago(local.since, screen.now)}\n`;
   if (databases.length === 0) return `${head}No app has a database yet.\n`;
   const rows = databases.flatMap((database) => rowsOf(database));
@@ -42,11 +43,11 @@ const cellsOf = ({ from, state, behind, secondsBehind }: Direction): Cell[] => [
   secondsBehind === 0 ? "0 s" : `${secondsBehind} s`,
 ];
 
-function notesOf({ app, conflicts, error, events, remote }: Database, screen: Screen): string {
+function notesOf({ app, side, conflicts, error, events, remote }: Database, screen: Screen): string {
   const notes = [
     ...(remote === null ? [] : [`second home ${remote.server}`]),
     ...(conflicts === null || conflicts === 0 ? [] : [`${conflicts} documents have conflicts`]),
-    ...(error === null ? [] : [`not home yet: ${error}`]),
+    ...(error === null ? [] : [side === "remote" ? `not home yet: ${error}` : `not replicated: ${error}`]),
     ...events.slice(-3).map(({ at, event, reason }) => `${event} ${ago(at, screen.now)}: ${reason}`),
   ];
   return notes.map((note) => `  ${paint(screen, "dim", `${app}:`)} ${harmless(note)}\n`).join("");

@@ -45,6 +45,7 @@ export function renderAudit(entries: readonly AuditEntry[], screen: Screen): str
 }
 
 function outcomeOf({ outcome, why, command, tookMs }: AuditEntry): Cell {
+  if (outcome === "done" && why !== undefined) return why;
   if (outcome === "done") return tookMs === undefined ? "done" : `done in ${duration(tookMs)}`;
   const asked = command === undefined ? "" : ` \`${command}\``;
   return { text: `${outcome}${asked}${why === undefined ? "" : `: ${why}`}`, tone: "bad" };

@@ -17,7 +17,16 @@ export function renderStatus(status: StatusReport, screen: Screen): string {
   const notes = status.isolation.notes
     .map((note) => `  ${paint(screen, "dim", "-")} ${harmless(note)}\n`)
     .join("");
-  return [main + notes, renderWorkers(status.workers, screen), renderApps(status.apps, screen)].join("\n");
+  const away = (status.databasesAway ?? [])
+    .map(
+      ({ app, since, reason }) =>
+        `database ${app} is at its second home since ${ago(since, screen.now)}: ${reason}`,
+    )
+    .map((sentence) => `  ${paint(screen, "warn", "!")} ${harmless(sentence)}\n`)
+    .join("");
+  return [main + notes + away, renderWorkers(status.workers, screen), renderApps(status.apps, screen)].join(
+    "\n",
+  );
 }
 
 function describeIsolation({ level, holds, triedAt }: StatusReport["isolation"]): string {

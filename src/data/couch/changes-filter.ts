@@ -4,13 +4,14 @@ import { z } from "zod";
 import type { Database } from "./database.ts";
 import { badRequest, notFound } from "./errors.ts";
 import type { Exchange } from "./exchange.ts";
+import { Selector } from "./selector.ts";
 
 /** Whether a document's change belongs to a feed. */
 export type Filter = (document: Document) => boolean;
 
 export const ChangesBody = z.looseObject({
   doc_ids: z.array(z.string()).optional(),
-  selector: z.record(z.string(), z.unknown()).optional(),
+  selector: Selector.optional(),
 });
 
 /** What a request wants to see of the changes: all, some documents, or those that a filter lets through. */

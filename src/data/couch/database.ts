@@ -8,6 +8,7 @@ import { isSystemError } from "../../errors.ts";
 import { writeAtomic } from "../../lib/atomic-file.ts";
 import { namesIn } from "../../lib/directory.ts";
 import { builtInReduce } from "./built-in-reduce.ts";
+import { isDiskError } from "./errors.ts";
 import { openPouch } from "./pouch.ts";
 import { Scripts } from "./scripts.ts";
 
@@ -37,6 +38,8 @@ export class Database {
   #waiting: Waiting[] = [];
   #writing = false;
   #writesSinceCompaction = 0;
+  /** LevelDB could not write, and takes no more writes until it is opened again. */
+  isStuck = false;
 
   private constructor(name: string, directory: string, security: Security) {
     this.name = name;
@@ -65,6 +68,7 @@ export class Database {
     pouch._bulkDocs = (request, options, callback) =>
       write(request, options, (error, results) => {
         if (request.docs.some(({ _id }) => _id?.startsWith("_design/"))) this.#validators = null;
+        if (isDiskError(error)) this.isStuck = true;
         callback(error, results);
         this.#change.resolve(true);
         this.#change = Promise.withResolvers();

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, rename, rm } from "node:fs/promises";
+import { mkdir, rename, rm, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { syncDirectory } from "../../lib/atomic-file.ts";
 import { namesIn } from "../../lib/directory.ts";
@@ -7,6 +7,8 @@ import { Serializer } from "../../lib/serialize.ts";
 import { Database } from "./database.ts";
 import { CouchError, notFound } from "./errors.ts";
 
+/** A database that found the disk full is opened again when there is so much room, bytes: twice LevelDB's buffer. */
+const roomBytes = 8 * 1024 * 1024;
 /** What is being removed lies under such a name until it is gone. */
 const removed = ".removed";
 
@@ -39,12 +41,34 @@ export class Databases {
 
   /** Throws 404 when there is none of that name. */
   async get(name: string): Promise<Database> {
-    const open = this.#open.get(name);
-    if (open) return open;
+    const open = await this.#open.get(name);
+    if (open && !(open.isStuck && (await this.#hasRoom()))) return open;
+    if (open) await this.#close(name, open);
     checkName(name);
     const exists = (await namesIn(this.#directory)).includes(encodeURIComponent(name));
     if (!exists) throw notFound("Database does not exist.");
     return this.#turns.run(name, () => this.#opened(name));
+  }
+
+  /** The names of those that take no writes. */
+  async stuck(): Promise<string[]> {
+    const open = await Promise.allSettled(this.#open.values());
+    return open.flatMap((one) => (one.status === "fulfilled" && one.value.isStuck ? [one.value.name] : []));
+  }
+
+  /** Whether it is worth while to open one again that could not write: LevelDB writes when it is opened. */
+  async #hasRoom(): Promise<boolean> {
+    const { bavail, bsize } = await statfs(this.#directory);
+    return bavail * bsize >= roomBytes;
+  }
+
+  /** One that is stuck is closed, to be opened again by whoever asks for it. */
+  #close(name: string, stuck: Database): Promise<void> {
+    return this.#turns.run(name, async () => {
+      if ((await this.#open.get(name)) !== stuck) return;
+      this.#open.delete(name);
+      await stuck.close();
+    });
   }
 
   #opened(name: string): Promise<Database> {

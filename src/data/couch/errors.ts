@@ -52,9 +52,17 @@ export function toCouchError(thrown: unknown): CouchError {
   const said = typeof failure.reason === "string" && failure.reason !== "" ? failure.reason : failure.message;
   const reason = word?.reason ?? said ?? "unknown";
   if (word) return new CouchError(word.status, word.error, reason);
+  if (isDiskFull(failure.message))
+    return new CouchError(507, "insufficient_storage", "the disk is full: this was not written");
   if (failure.status !== undefined) return new CouchError(failure.status, failure.name ?? "error", reason);
   return new CouchError(500, "internal_server_error", "the database could not do this; its log says why");
 }
+
+const isDiskFull = (message = "") => /^IO error:.*No space left on device/.test(message);
+
+/** Whether LevelDB could not write: it takes no more writes then until it is opened again. */
+export const isDiskError = (thrown: unknown) =>
+  PouchFailure.safeParse(thrown).data?.message?.startsWith("IO error:") ?? false;
 
 /** Whether this is a fault of ours, which belongs in the log, and not the caller's. */
 export const isFault = (thrown: unknown) => toCouchError(thrown).error === "internal_server_error";

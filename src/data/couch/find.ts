@@ -1,22 +1,10 @@
 import { z } from "zod";
 import type { Handler, Route } from "./context.ts";
 import { badRequest, CouchError, notFound } from "./errors.ts";
+import { Selector } from "./selector.ts";
 
 /* Queries by selectors: https://docs.couchdb.org/en/stable/api/database/find.html */
 
-/** What a selector may say; PouchDB would take another word for a field, or not look at it at all. */
-const operators = new Set(
-  "and or nor not all elemMatch allMatch keyMapMatch lt lte eq ne gte gt exists type in nin size mod regex beginsWith text"
-    .split(" ")
-    .map((name) => `$${name}`),
-);
-const isSelector = (value: unknown): boolean =>
-  typeof value !== "object" || value === null
-    ? true
-    : Object.entries(value).every(
-        ([name, part]) => (!name.startsWith("$") || operators.has(name)) && isSelector(part),
-      );
-const Selector = z.record(z.string(), z.unknown()).refine(isSelector, "an operator is not known");
 const SortField = z.union([z.string(), z.record(z.string(), z.enum(["asc", "desc"]))]);
 const Find = z.object({
   selector: Selector,

@@ -22,7 +22,13 @@ const welcome: Handler = async (exchange, { uuid }) =>
     vendor: { name: "Maestro", version: ownVersion },
   });
 
-const up: Handler = async (exchange) => exchange.send(200, { status: "ok" });
+/** `trouble` is not CouchDB's: what somebody should know though it answers. */
+const up: Handler = async (exchange, { databases }) => {
+  const stuck = await databases.stuck();
+  const trouble =
+    stuck.length === 0 ? {} : { trouble: `the disk is full: ${stuck.join(", ")} cannot be written` };
+  exchange.send(200, { status: "ok", ...trouble });
+};
 
 const uuids: Handler = async (exchange) => {
   const count = exchange.parameter("count", z.int().min(0).max(1000)) ?? 1;

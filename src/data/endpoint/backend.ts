@@ -22,6 +22,8 @@ export class Backend {
   /** What is put before a path: a server may live below one. */
   readonly prefix: string;
   readonly authorization: string;
+  /** As `Host` names it. */
+  readonly host: string;
   /** Without credentials. */
   readonly shown: string;
   readonly #options: RequestOptions;
@@ -35,6 +37,7 @@ export class Backend {
       this.#agent = new Agent(keptOpen);
       this.#send = httpRequest;
       this.prefix = "";
+      this.host = "localhost";
       this.shown = "embedded";
       return;
     }
@@ -44,6 +47,7 @@ export class Backend {
     this.authorization = basic(decodeURIComponent(url.username), decodeURIComponent(url.password));
     this.#agent = secure ? new SecureAgent(keptOpen) : new Agent(keptOpen);
     this.#send = secure ? httpsRequest : httpRequest;
+    this.host = url.host;
     this.prefix = url.pathname.replace(/\/+$/, "");
     this.shown = withoutCredentials(url.href);
   }
@@ -68,7 +72,9 @@ export class Backend {
     };
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
     const outgoing = this.open(method, path, headers).once("response", resolve).once("error", reject);
-    const giveUp = () => outgoing.destroy(new Error(`no answer within ${timeoutMs} ms`));
+    const began = performance.now();
+    const giveUp = () =>
+      outgoing.destroy(new Error(`no answer within ${((performance.now() - began) / 1000).toFixed(1)} s`));
     limit.addEventListener("abort", giveUp, { once: true });
     try {
       outgoing.end(json);
@@ -87,10 +93,21 @@ export class Backend {
     path: string,
     options: AskOptions & { allow?: readonly number[] } = {},
   ): Promise<unknown> {
-    const { status, json } = await this.ask(method, path, options);
-    if (status < 300 || options.allow?.includes(status)) return json;
+    const answer = await this.ask(method, path, options);
+    if (answer.status < 300 || options.allow?.includes(answer.status)) return answer.json;
+    throw this.#refused(answer);
+  }
+
+  /** Whether there is something under a path. Rejects with what else the server says. */
+  async has(path: string, signal: AbortSignal): Promise<boolean> {
+    const answer = await this.ask("GET", path, { signal });
+    if (answer.status === 200 || answer.status === 404) return answer.status === 200;
+    throw this.#refused(answer);
+  }
+
+  #refused({ status, json }: Answer): Error {
     const { error, reason } = Refusal.parse(json);
-    throw new Error(`${this.shown} answered ${status} ${error}: ${reason}`);
+    return new Error(`${this.shown} answered ${status} ${error}: ${reason}`.slice(0, 300));
   }
 
   close(): void {

@@ -1,10 +1,13 @@
-import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { pipeline } from "node:stream";
-import type { Admission, Home } from "./home.ts";
+import type { Admission } from "./admission.ts";
+import { answerHeaders, outgoingHeaders } from "./headers.ts";
+import type { Home } from "./home.ts";
+import { keptBody } from "./kept-body.ts";
 import { markFeed, markUpdateSequence, readSequence, type Side } from "./sequences.ts";
 
-/** Bodies up to this are kept, so that a request can be sent again, bytes. */
-const keptBytes = 1024 * 1024;
+/** Answers up to this are passed on in one piece, bytes. */
+const wholeBytes = 16 * 1024;
 /** How often a request that may be repeated is. */
 const mostAttempts = 4;
 
@@ -66,19 +69,6 @@ function isSafe({ request, path }: Incoming): boolean {
   return request.method === "POST" && (reading.has(path[1] ?? "") || path[3] === "_view");
 }
 
-/** The whole of a small body; null: it is long, or its length is not known, and is passed on as it comes. */
-async function keptBody(request: IncomingMessage): Promise<Buffer | null> {
-  const { "content-length": length, "transfer-encoding": encoding } = request.headers;
-  if (encoding !== undefined) return null;
-  if (length === undefined || length === "0") return noBody;
-  if (Number(length) > keptBytes) return null;
-  const chunks: Buffer[] = [];
-  for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
-  return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
-}
-
-const noBody = Buffer.alloc(0);
-
 type Outcome = "done" | "failed" | "not sent";
 
 /** One attempt. "not sent": the server was not there at all. */
@@ -93,10 +83,12 @@ async function exchange(
   const isFeed = path[1] === "_changes";
   const { side } = admission;
   const target = targetOf(incoming, side, home);
-  const headers = outgoingHeaders(request, admission.authorization, body);
-  const outgoing = admission.backend.open(request.method ?? "GET", target, headers);
+  const { authorization, backend } = admission;
+  const headers = outgoingHeaders(request, { authorization, host: backend.host }, body);
+  const outgoing = backend.open(request.method ?? "GET", target, headers);
+  const { signal } = home.serving.leaving;
   const end = (outcome: Outcome) => {
-    home.leaving.signal.removeEventListener("abort", leave);
+    if (isFeed) signal.removeEventListener("abort", leave);
     response.off("close", abandon);
     resolve(outcome);
   };
@@ -107,9 +99,10 @@ async function exchange(
   let answer: IncomingMessage | null = null;
   // A feed is no reason to wait, and does not go on at a server that its database has left.
   const leave = () => (isFeed ? endFeed(incoming, answer) : undefined);
+  // What is only read is no reason to wait when the database goes home.
+  if (isSafe(incoming)) admission.release();
   if (isFeed) {
-    admission.release();
-    home.leaving.signal.addEventListener("abort", leave, { once: true });
+    signal.addEventListener("abort", leave, { once: true });
   }
   response.once("close", abandon);
   outgoing.once("error", (error: NodeJS.ErrnoException) =>
@@ -119,7 +112,8 @@ async function exchange(
     answer = received;
     pass(received, incoming, side, home, end);
   });
-  if (body) outgoing.end(body);
+  if (body?.length === 0) outgoing.end();
+  else if (body) outgoing.end(body);
   else pipeline(request, outgoing, () => {}); // What fails is told by "error" above.
   return promise;
 }
@@ -138,28 +132,47 @@ function pass(
   const headers = answerHeaders(received, isFeed || isInformation);
   received.once("error", () => end("failed"));
   if (isInformation) return void passInformation(received, response, side, headers).then(end);
-  response.writeHead(received.statusCode ?? 502, headers);
   if (isFeed) {
-    response.flushHeaders();
+    response.writeHead(received.statusCode ?? 502, headers).flushHeaders();
     pipeline(received, markFeed(side), response, (error) => end(error ? "failed" : "done"));
+  } else if (Number(received.headers["content-length"] ?? Number.NaN) <= wholeBytes) {
+    passWhole(received, response, headers, end);
   } else {
+    response.writeHead(received.statusCode ?? 502, headers);
     received.pipe(response);
     received.once("end", () => end("done"));
   }
+}
+
+/** In one write to the socket, which is most of what a small answer costs: as text, so that Node adds it to the head. */
+function passWhole(
+  received: IncomingMessage,
+  response: ServerResponse,
+  headers: string[],
+  end: (outcome: Outcome) => void,
+): void {
+  let text = "";
+  received.setEncoding("latin1").on("data", (chunk: string) => {
+    text += chunk;
+  });
+  received.once("end", () => {
+    response.writeHead(received.statusCode ?? 502, headers).end(text, "latin1");
+    end("done");
+  });
 }
 
 async function passInformation(
   received: IncomingMessage,
   response: ServerResponse,
   side: Side,
-  headers: OutgoingHttpHeaders,
+  headers: string[],
 ): Promise<Outcome> {
   try {
     const chunks: Buffer[] = [];
     for await (const chunk of received as AsyncIterable<Buffer>) chunks.push(chunk);
     const text = markUpdateSequence(side, Buffer.concat(chunks).toString("utf8"));
-    response.writeHead(received.statusCode ?? 502, { ...headers, "content-length": Buffer.byteLength(text) });
-    response.end(text);
+    const length = ["content-length", String(Buffer.byteLength(text))];
+    response.writeHead(received.statusCode ?? 502, [...headers, ...length]).end(text);
     return "done";
   } catch {
     return "failed";
@@ -192,56 +205,4 @@ function targetOf({ request, path, search }: Incoming, side: Side, home: Home): 
     seen.side === null || seen.side === side ? seen.seq : home.checkpoints.resume(side, seen.seq),
   );
   return `${plain}?${query}`;
-}
-
-const hopByHop = new Set([
-  "connection",
-  "keep-alive",
-  "proxy-authenticate",
-  "proxy-authorization",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-  "expect",
-  "host",
-  "authorization",
-  "cookie",
-  "last-event-id",
-]);
-
-function outgoingHeaders(
-  request: IncomingMessage,
-  authorization: string,
-  body: Buffer | null,
-): OutgoingHttpHeaders {
-  const headers: OutgoingHttpHeaders = { authorization };
-  for (const [name, value] of Object.entries(request.headers)) {
-    if (!hopByHop.has(name) && value !== undefined) headers[name] = value;
-  }
-  if (body && body.length === 0) delete headers["content-length"];
-  if (body === null && request.headers["transfer-encoding"] !== undefined)
-    headers["transfer-encoding"] = "chunked";
-  if (request.method !== "GET" && body?.length === 0) headers["content-length"] = 0;
-  return headers;
-}
-
-const notPassed = new Set([
-  "connection",
-  "keep-alive",
-  "transfer-encoding",
-  "set-cookie",
-  "www-authenticate",
-  "trailer",
-]);
-
-function answerHeaders({ headers }: IncomingMessage, isRewritten: boolean): OutgoingHttpHeaders {
-  const passed: OutgoingHttpHeaders = {};
-  for (const [name, value] of Object.entries(headers)) {
-    if (notPassed.has(name) || (isRewritten && name === "content-length")) continue;
-    if (name === "location" && /^https?:/.test(String(value))) continue; // It would name the server behind.
-    passed[name] = value;
-  }
-  return passed;
 }

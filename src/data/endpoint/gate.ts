@@ -9,6 +9,8 @@ import type { Home } from "./home.ts";
 /** What the gate needs to know. */
 export type Entrance = {
   home(app: string): Home | undefined;
+  /** The home of the app whose Basic authentication this is, letter by letter. */
+  entering(authorization: string): Home | undefined;
   cookieKey: string;
 };
 
@@ -73,7 +75,9 @@ const isAnonymous = ({ headers }: IncomingMessage) =>
   headers.authorization === undefined && headers.cookie === undefined;
 
 /** Settled anew for every request. */
-function authenticate({ headers }: IncomingMessage, { home, cookieKey }: Entrance): Home | null {
+function authenticate({ headers }: IncomingMessage, { home, entering, cookieKey }: Entrance): Home | null {
+  const known = headers.authorization === undefined ? undefined : entering(headers.authorization);
+  if (known) return known;
   const basic = /^Basic\s+([A-Za-z0-9+/=_-]+)$/i.exec(headers.authorization ?? "")?.[1];
   if (basic !== undefined) {
     const text = Buffer.from(basic, "base64").toString("utf8");

@@ -1,8 +1,8 @@
 import { setTimeout as pause } from "node:timers/promises";
 
 export type HealthOptions = {
-  /** Rejects when the server is not well. */
-  probe(signal: AbortSignal): Promise<void>;
+  /** Rejects when the server is not well; resolves with what should be known of one that is. */
+  probe(signal: AbortSignal): Promise<string | null>;
   /** How many failures in a row, and how many successes, change the judgement: one alone is nothing. */
   failures: number;
   successes: number;
@@ -75,8 +75,7 @@ export class Health {
 
   async #probe(): Promise<boolean> {
     try {
-      await this.#options.probe(AbortSignal.timeout(this.#options.patienceMs));
-      this.error = null;
+      this.error = await this.#options.probe(AbortSignal.timeout(this.#options.patienceMs));
       this.#success.resolve();
       this.#success = Promise.withResolvers();
       return true;

@@ -2,26 +2,31 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { backoff } from "../../lib/backoff.ts";
 import type { Log } from "../../lib/log.ts";
-import type { DatabaseReport } from "../../protocol/data.ts";
 import type { Account } from "../accounts.ts";
-import type { Backend } from "./backend.ts";
+import { type Admission, Admissions } from "./admission.ts";
 import { Checkpoints } from "./checkpoints.ts";
 import { countConflicts } from "./conflicts.ts";
+import type { Events } from "./events.ts";
 import { describe, type Health } from "./health.ts";
 import { OpenRequests } from "./open-requests.ts";
-import { provision } from "./provision.ts";
 import type { DirectionReport } from "./replication.ts";
+import { type Found, type Remote, watchSecondHome } from "./second-home.ts";
 import type { Side } from "./sequences.ts";
-import { type LocalServer, noteProgress, type Remote, watchRemote } from "./servers.ts";
+import { type LocalServer, noteProgress } from "./servers.ts";
+import { Serving } from "./serving.ts";
 import { ServingRecord } from "./serving-record.ts";
+import { Upkeep } from "./upkeep.ts";
 
-/** A server that a request may go to. `release`: it is over. */
-export type Admission = { backend: Backend; side: Side; authorization: string; release(): void };
+/** What all homes have in common. `state`: the directory of what is kept on the disk. */
+export type HomeParts = { local: LocalServer; state: string; events: Events; log: Log };
 
-/** How long requests are kept waiting for a decision, or while a database changes its home, ms. */
-const holdMs = 3000;
-/** What is under way at the remote has this long to end before the database goes home, ms. */
-const quietMs = 1000;
+/** What is being written at the remote has this long to end before the database goes home, ms. */
+const quietMs = 500;
+/**
+ * How long the rest may take to come home while requests wait, ms. When that was not enough, writing goes on at the
+ * remote, and the next attempt has more: a remote that is far away holds writes up for longer, rather than for good.
+ */
+const restMs = { first: 1000, most: 8000 };
 const coming = { first: 200, most: 10_000, factor: 2, jitter: 0.2 };
 
 /**
@@ -32,32 +37,62 @@ export class Home {
   readonly account: Account;
   readonly remote: Remote | null;
   readonly checkpoints: Checkpoints;
-  readonly events: DatabaseReport["events"] = [];
-  /** Aborted when the side changes: feeds end then, and are asked for again. */
-  leaving = new AbortController();
+  readonly serving: Serving;
   comingError: string | null = null;
   readonly #local: LocalServer;
   readonly #record: ServingRecord;
   readonly #log: Log;
   readonly #ending = new AbortController();
   readonly #requests = new OpenRequests();
-  #sideChange = Promise.withResolvers<void>();
-  #provisioned: Promise<void> | null = null;
+  readonly #upkeep: Upkeep;
+  readonly #admissions: Admissions;
+  /** Resolved when its second home is not the one that it was. */
+  #renewal = Promise.withResolvers<void>();
+  #restMs: number = restMs.first;
 
   private constructor(
     account: Account,
-    parts: { local: LocalServer; log: Log; checkpoints: Checkpoints; record: ServingRecord },
+    parts: HomeParts & { checkpoints: Checkpoints; record: ServingRecord },
   ) {
     this.account = account;
     this.#local = parts.local;
     this.#record = parts.record;
     this.#log = parts.log;
     this.checkpoints = parts.checkpoints;
-    this.remote = account.remote === null ? null : watchRemote(account.remote);
+    const { app } = account;
+    const { events, log } = parts;
+    this.serving = new Serving(
+      parts.record,
+      (moved) => {
+        log.warn(
+          { app, reason: moved.reason },
+          moved.event === "failed over" ? "data.failed-over" : "data.came-back",
+        );
+        return events.add({ app, ...moved });
+      },
+      log,
+    );
+    this.#upkeep = new Upkeep(account, parts.local, parts.record);
+    this.remote =
+      account.remote === null
+        ? null
+        : watchSecondHome(
+            account.remote,
+            () => this.#record.mark,
+            (found) => this.#beginAnew(found),
+          );
+    this.#admissions = new Admissions({
+      account,
+      local: this.#local,
+      remote: this.remote,
+      requests: this.#requests,
+      serving: this.serving,
+      isProvisioned: () => this.#isProvisioned(),
+    });
     if (this.remote) void this.#live();
   }
 
-  static async open(account: Account, parts: { local: LocalServer; state: string; log: Log }): Promise<Home> {
+  static async open(account: Account, parts: HomeParts): Promise<Home> {
     const file = (kind: string) => join(parts.state, kind, `${account.app}.json`);
     const checkpoints = await Checkpoints.open(file("checkpoints"));
     const record = await ServingRecord.open(file("serving"));
@@ -65,63 +100,23 @@ export class Home {
   }
 
   /** Where a request goes now; waits while that is being decided. Null: nowhere, for the moment. */
-  async admit(): Promise<Admission | null> {
-    const deadline = performance.now() + holdMs;
-    while (performance.now() < deadline) {
-      await this.#requests.reopened();
-      if (this.side === "remote" && this.remote) {
-        const { backend } = this.remote;
-        return {
-          backend,
-          side: "remote",
-          authorization: backend.authorization,
-          release: this.#requests.enter(),
-        };
-      }
-      if (await this.#local.health.known()) {
-        if (!(await this.#isProvisioned())) continue;
-        const { backend } = this.#local;
-        return {
-          backend,
-          side: "local",
-          authorization: this.#localAuthorization,
-          release: this.#requests.enter(),
-        };
-      }
-      const decided = Promise.race([this.#local.health.changed(), this.#sideChange.promise]);
-      await Promise.race([decided, pause(Math.max(0, deadline - performance.now()))]);
-    }
-    return null;
+  admit(): Promise<Admission | null> {
+    return this.#admissions.admit();
   }
 
   get side(): Side {
-    return this.remote === null ? "local" : this.#record.side;
+    return this.remote === null ? "local" : this.serving.side;
   }
 
   healthOf(side: Side): Health | undefined {
     return side === "local" ? this.#local.health : this.remote?.health;
   }
 
-  get #localAuthorization(): string {
-    const { app, password } = this.account;
-    return `Basic ${Buffer.from(`${app}:${password}`).toString("base64")}`;
-  }
-
-  async #provision(): Promise<void> {
-    this.#provisioned ??= provision(this.#local.backend, this.account);
-    try {
-      await this.#provisioned;
-    } catch (error) {
-      this.#provisioned = null;
-      throw error;
-    }
-  }
-
   /** False: it failed, and the local server is suspected. */
   async #isProvisioned(): Promise<boolean> {
     try {
-      await this.#provision();
-      return !this.#requests.areClosed && this.side === "local";
+      await this.#upkeep.provision();
+      return true;
     } catch (error) {
       this.#log.warn({ app: this.account.app, error: describe(error) }, "data.not-provisioned");
       this.#local.health.suspect();
@@ -137,37 +132,38 @@ export class Home {
     while (!signal.aborted && this.remote) {
       const { health } = this.#local;
       const wasWell = await health.known();
-      const change = Promise.race([health.changed(), this.remote.health.changed()]);
+      this.#renewal = Promise.withResolvers();
+      const change = Promise.race([health.changed(), this.remote.health.changed(), this.#renewal.promise]);
       const mayLeave = this.side === "local" && this.#record.isSeeded && this.remote.health.isWell;
-      if (!wasWell && mayLeave) await this.#moveTo("remote", "the local database is not well");
-      if (wasWell && this.side === "remote") await this.#comeHome(waits.next());
+      if (!wasWell && mayLeave) await this.serving.moveTo("remote", "the local database is not well");
+      if (wasWell && this.side === "remote") await this.#comeHome(this.remote, waits.next());
       else {
         waits.reset();
-        if (wasWell) await this.#replicate();
+        if (wasWell) await this.#replicate(this.remote);
+        else this.#upkeep.interrupted();
         await Promise.race([change, pause(5000, undefined, { signal }).catch(() => {})]);
       }
     }
   }
 
-  /** Replication both ways is asked for again after each failure: nobody waits for a replicator's own patience. */
-  #replicated = false;
-  async #replicate(): Promise<void> {
-    const { remote } = this.account;
-    if (remote === null || !this.remote?.health.isWell) {
-      this.#replicated = false;
-      return;
-    }
+  async #replicate(remote: Remote): Promise<void> {
     try {
-      await this.#provision();
-      const reports = await this.report();
-      const lives =
-        reports.length === 2 && reports.every(({ state }) => state === "running" || state === "idle");
-      if (this.#replicated && lives) return;
-      await this.#local.replicator.ensure(this.account.app, remote);
-      this.#replicated = true;
+      await this.#upkeep.replicate(remote);
+      this.comingError = null;
     } catch (error) {
       this.comingError = describe(error);
     }
+  }
+
+  /** Somebody has removed the remote database, or put another in its place. */
+  async #beginAnew(found: Found): Promise<void> {
+    if (this.remote === null) return;
+    if (this.side === "remote") {
+      if (!this.#local.health.isWell) throw new Error("the database was removed there");
+      await this.serving.moveTo("local", "the database was removed at its second home");
+    }
+    await this.#upkeep.beginAnew(this.remote, found);
+    this.#renewal.resolve();
   }
 
   /** Only a database with two homes is looked through. */
@@ -175,54 +171,30 @@ export class Home {
     return countConflicts(this.#local.backend, this.account.app);
   }
 
-  async report(): Promise<DirectionReport[]> {
-    const directions = await this.#local.replicator.report(this.account.app);
-    const push = directions.find(({ from }) => from === "local");
-    if (push?.state === "idle" && (push.behind ?? 0) === 0) await this.#record.seed();
-    return directions;
+  report(): Promise<DirectionReport[]> {
+    return this.#upkeep.report();
   }
 
   /** First most of it, while the remote serves; then the rest, while requests wait. */
-  async #comeHome(waitMs: number): Promise<void> {
-    const { app, remote } = this.account;
-    if (remote === null) return;
+  async #comeHome(remote: Remote, waitMs: number): Promise<void> {
     try {
-      await this.#provision();
-      await this.#local.replicator.bringHome(app, remote, 10 * 60_000);
-      this.#endFeeds();
+      await this.#upkeep.provision();
+      await this.#upkeep.bringHome(10 * 60_000);
+      this.serving.endFeeds();
       await this.#requests.whileClosed(quietMs, async () => {
-        await this.#local.replicator.bringHome(app, remote, holdMs);
-        await this.#moveTo("local", "all that was written meanwhile has come home");
+        await this.#upkeep.bringHome(this.#restMs);
+        if (this.side === "remote")
+          await this.serving.moveTo("local", "all that was written meanwhile has come home");
       });
-      this.comingError = null;
-      await this.note();
-      this.#replicated = false;
-      await this.#replicate();
+      this.#restMs = restMs.first;
+      this.#upkeep.interrupted();
+      await this.#replicate(remote);
     } catch (error) {
+      this.#restMs = Math.min(this.#restMs * 2, restMs.most);
       this.comingError = describe(error);
-      this.#log.warn({ app, error: this.comingError }, "data.not-home-yet");
+      this.#log.warn({ app: this.account.app, error: this.comingError }, "data.not-home-yet");
       await pause(waitMs, undefined, { signal: this.#ending.signal }).catch(() => {});
     }
-  }
-
-  async #moveTo(side: Side, reason: string): Promise<void> {
-    await this.#record.move(side);
-    const event = side === "remote" ? "failed over" : "came back";
-    this.events.push({ at: new Date().toISOString(), event, reason });
-    if (this.events.length > 20) this.events.shift();
-    this.#log.warn(
-      { app: this.account.app, side, reason },
-      side === "remote" ? "data.failed-over" : "data.came-back",
-    );
-    this.#endFeeds();
-    this.#sideChange.resolve();
-    this.#sideChange = Promise.withResolvers();
-  }
-
-  #endFeeds(): void {
-    const { leaving } = this;
-    this.leaving = new AbortController();
-    leaving.abort();
   }
 
   /** Notes how far replication has come, for feeds that go on at the other home. */
@@ -237,11 +209,11 @@ export class Home {
     this.#ending.abort();
     this.remote?.health.end();
     this.remote?.backend.close();
-    this.leaving.abort();
+    this.serving.leaving.abort();
   }
 
   async forget(): Promise<void> {
     await this.#record.remove();
-    await this.#local.replicator.stop(this.account.app);
+    await this.#upkeep.stop();
   }
 }

@@ -1,30 +1,34 @@
-import type { Log } from "../../lib/log.ts";
 import type { DatabaseReport, LocalReport } from "../../protocol/data.ts";
 import type { Accounts } from "../accounts.ts";
-import { withoutCredentials } from "./backend.ts";
+import { basic, withoutCredentials } from "./backend.ts";
 import { describe } from "./health.ts";
-import { Home } from "./home.ts";
+import { Home, type HomeParts } from "./home.ts";
 import type { DirectionReport } from "./replication.ts";
-import type { LocalServer } from "./servers.ts";
 
 /** How often it is noted how far replication has come, ms: a feed that changes its home repeats at most about so much. */
 const noteMs = 1000;
 
 /** The databases of all apps. */
 export class Homes {
-  readonly #parts: { accounts: Accounts; local: LocalServer; state: string; log: Log };
+  readonly #parts: HomeParts & { accounts: Accounts };
   readonly #homes = new Map<string, Home>();
+  readonly #entering = new Map<string, Home>();
   readonly #behindSince = new Map<string, number>();
   readonly #timer: NodeJS.Timeout;
   #noting = false;
 
-  constructor(parts: { accounts: Accounts; local: LocalServer; state: string; log: Log }) {
+  constructor(parts: HomeParts & { accounts: Accounts }) {
     this.#parts = parts;
     this.#timer = setInterval(() => void this.#note(), noteMs);
   }
 
   get(app: string): Home | undefined {
     return this.#homes.get(app);
+  }
+
+  /** A password is 32 random bytes: how long a look into a map takes tells nothing of it. */
+  entering(authorization: string): Home | undefined {
+    return this.#entering.get(authorization);
   }
 
   /** Reads the accounts anew. A database whose account has not changed goes on as it was. */
@@ -41,6 +45,8 @@ export class Homes {
     for (const [app, account] of accounts) {
       if (!this.#homes.has(app)) this.#homes.set(app, await Home.open(account, this.#parts));
     }
+    this.#entering.clear();
+    for (const [app, home] of this.#homes) this.#entering.set(basic(app, home.account.password), home);
   }
 
   /** What is not noted now is noted the next time. */
@@ -68,12 +74,12 @@ export class Homes {
   }
 
   async #reportOne(home: Home, counts: boolean): Promise<DatabaseReport> {
-    const { account, remote, side, events, comingError } = home;
+    const { account, remote, side, comingError } = home;
     const directions = remote === null ? [] : await home.report().catch((error: unknown) => [failed(error)]);
     return {
       app: account.app,
       side,
-      events,
+      events: this.#parts.events.of(account.app),
       error: comingError,
       conflicts: remote === null || !counts ? null : await home.countConflicts().catch(() => null), // Nobody answers.
       remote: remote && {

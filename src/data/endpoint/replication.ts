@@ -17,7 +17,7 @@ export type DirectionReport = {
 export type Replicator = {
   /** Makes sure that a database is replicated both ways; one that was held up goes on at once. */
   ensure(database: string, remote: string): Promise<void>;
-  stop(database: string): Promise<void>;
+  stop(database: string, remote: string): Promise<void>;
   /** Resolves when everything has come over that was at the remote when this was called. */
   bringHome(database: string, remote: string, timeoutMs: number): Promise<void>;
   report(database: string): Promise<DirectionReport[]>;
@@ -64,21 +64,19 @@ export function embeddedReplicator(server: Backend): Replicator {
       from === "local" ? { source: database, target: there } : { source: there, target: database };
     return { body: { ...places, ...extra } };
   };
-  const remotes = new Map<string, string>();
+  const stop = async (database: string, remote: string) => {
+    for (const from of ["local", "remote"] as const) {
+      const cancel = request(database, remote, from, { continuous: true, cancel: true });
+      await server.must("POST", "/_replicate", { ...cancel, allow: [404] });
+    }
+  };
   return {
+    stop,
     async ensure(database, remote) {
-      remotes.set(database, remote);
+      // One that waits for an answer which never comes, or enters with an old password, would go on doing so.
+      await stop(database, remote);
       for (const from of ["local", "remote"] as const) {
         await server.must("POST", "/_replicate", request(database, remote, from, { continuous: true }));
-      }
-    },
-    async stop(database) {
-      const remote = remotes.get(database);
-      if (remote === undefined) return;
-      remotes.delete(database);
-      for (const from of ["local", "remote"] as const) {
-        const cancel = request(database, remote, from, { continuous: true, cancel: true });
-        await server.must("POST", "/_replicate", { ...cancel, allow: [404] });
       }
     },
     async bringHome(database, remote, timeoutMs) {

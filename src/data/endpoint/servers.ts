@@ -1,34 +1,12 @@
 import { z } from "zod";
-import { Backend } from "./backend.ts";
+import type { Backend } from "./backend.ts";
 import type { Checkpoints } from "./checkpoints.ts";
-import { Health } from "./health.ts";
+import type { Health } from "./health.ts";
 import type { DirectionReport, Replicator } from "./replication.ts";
 import type { Side } from "./sequences.ts";
 
 /** The local server, which all databases have in common. */
 export type LocalServer = { backend: Backend; health: Health; replicator: Replicator };
-
-/** A database's second home, and whether it is well. Its paths begin at the database. */
-export type Remote = { backend: Backend; health: Health };
-
-/** A database that is not there is made: the first time, and when somebody has removed it. */
-export function watchRemote(url: string): Remote {
-  const backend = new Backend({ url });
-  const probe = async (signal: AbortSignal) => {
-    const { status } = await backend.ask("GET", "", { signal });
-    if (status === 404) await backend.must("PUT", "", { allow: [412], signal });
-    else if (status !== 200) throw new Error(`answered ${status}`);
-  };
-  const health = new Health({
-    probe,
-    failures: 2,
-    successes: 1,
-    calmMs: 1000,
-    doubtMs: 500,
-    patienceMs: 2000,
-  });
-  return { backend, health };
-}
 
 const Info = z.looseObject({ update_seq: z.union([z.string(), z.number()]) });
 

@@ -4,45 +4,76 @@ import { isSystemError } from "../../errors.ts";
 import { writeAtomic } from "../../lib/atomic-file.ts";
 import type { Side } from "./sequences.ts";
 
-const Record = z.object({ v: z.literal(1), side: z.enum(["local", "remote"]) });
+const Stored = z.object({
+  v: z.literal(1),
+  side: z.enum(["local", "remote"]),
+  seeded: z.boolean().default(true),
+  mark: z.string().nullable().default(null),
+});
+type Stored = z.infer<typeof Stored>;
 
-/**
- * From where a database was last served, as it stands on the disk. There is a record only once all of the database has
- * been at its second home: before that nobody can be sent there.
- */
+/** What stands on the disk of a database with a second home. */
 export class ServingRecord {
   readonly #path: string;
-  side: Side;
-  isSeeded: boolean;
+  #stored: Stored;
 
-  private constructor(path: string, side: Side | null) {
+  private constructor(path: string, stored: Stored) {
     this.#path = path;
-    this.side = side ?? "local";
-    this.isSeeded = side !== null;
+    this.#stored = stored;
   }
 
   static async open(path: string): Promise<ServingRecord> {
     try {
-      return new ServingRecord(path, Record.parse(JSON.parse(await readFile(path, "utf8"))).side);
+      return new ServingRecord(path, Stored.parse(JSON.parse(await readFile(path, "utf8"))));
     } catch (error) {
-      if (isSystemError(error, "ENOENT")) return new ServingRecord(path, null);
+      if (isSystemError(error, "ENOENT")) return new ServingRecord(path, nothing);
       throw error;
     }
   }
 
+  /** From where it is served. */
+  get side(): Side {
+    return this.#stored.side;
+  }
+
+  /** All of it has been at its second home once: before that nobody can be sent there. */
+  get isSeeded(): boolean {
+    return this.#stored.seeded;
+  }
+
+  /** By what the second home is known again, see second-home.ts. */
+  get mark(): string | null {
+    return this.#stored.mark;
+  }
+
   async seed(): Promise<void> {
-    if (!this.isSeeded) await this.move(this.side);
+    if (!this.isSeeded) await this.#save({ seeded: true });
+  }
+
+  async note(mark: string): Promise<void> {
+    await this.#save({ mark });
   }
 
   /** On the disk first: an endpoint that starts in between knows where the last writes went. */
   async move(side: Side): Promise<void> {
-    await writeAtomic(this.#path, JSON.stringify({ v: 1, side }));
-    this.side = side;
-    this.isSeeded = true;
+    await this.#save({ side });
+  }
+
+  /** Its second home is not what it was. */
+  async unseed(): Promise<void> {
+    if (this.isSeeded || this.mark !== null) await this.#save({ seeded: false, mark: null });
   }
 
   async remove(): Promise<void> {
     await rm(this.#path, { force: true });
-    this.isSeeded = false;
+    this.#stored = nothing;
+  }
+
+  async #save(change: Partial<Stored>): Promise<void> {
+    const stored = { ...this.#stored, ...change };
+    await writeAtomic(this.#path, JSON.stringify(stored));
+    this.#stored = stored;
   }
 }
+
+const nothing: Stored = { v: 1, side: "local", seeded: false, mark: null };

@@ -15,7 +15,7 @@ const report: DataReport = {
       remote: { ...well, server: "https://couch.example.com/shop" },
       conflicts: 2,
       error: null,
-      events: [{ at, event: "failed over", reason: "the local database is not well" }],
+      events: [{ n: 1, app: "shop", at, event: "failed over", reason: "the local database is not well" }],
       directions: [
         {
           from: "local",

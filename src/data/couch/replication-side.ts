@@ -1,0 +1,119 @@
+import { EventEmitter } from "node:events";
+import { setTimeout as pause } from "node:timers/promises";
+import type PouchDB from "pouchdb-core";
+import type { Document } from "pouchdb-core";
+import { toCouchError } from "./errors.ts";
+
+/** How often it is written down how far a replication has come, ms. */
+const noteMs = 300;
+
+export type ReplicationSide = {
+  pouch: PouchDB;
+  /** Nothing is noted any more. */
+  end(): void;
+};
+
+/**
+ * A database as one side of a replication. PouchDB notes in it how far the replication has come: after every batch, which
+ * is every change of a live one, and waits until that is on the disk, several times the work of the change itself. Here
+ * the latest note is written now and then, and nobody waits. One that is lost costs a repetition.
+ */
+export function replicationSide(pouch: PouchDB): ReplicationSide {
+  const notes = new Notes(pouch);
+  const isNote = (id: string) => id.startsWith("_local/");
+  let known: Awaited<ReturnType<PouchDB["info"]>> | null = null;
+  const side = {
+    get: (id: string, options?: Readonly<Record<string, unknown>>) =>
+      isNote(id) ? notes.get(id) : pouch.get(id, options),
+    put: async (document: Document, options?: Readonly<Record<string, unknown>>) =>
+      isNote(document._id) ? notes.put(document) : pouch.put(document, options),
+    /** PouchDB asks between batches and does not look whether it failed: that would end this process. */
+    info: async () => {
+      try {
+        known = await pouch.info();
+      } catch (error) {
+        if (known === null) throw error;
+      }
+      return known;
+    },
+  };
+  const wrapped: PouchDB = Object.assign(Object.create(pouch), side);
+  Reflect.apply(EventEmitter, wrapped, []); // Its listeners are its own, and go with it.
+  return { pouch: wrapped, end: () => notes.end() };
+}
+
+class Notes {
+  readonly #pouch: PouchDB;
+  #latest: Document | null = null;
+  #written: Document | null = null;
+  /** There is a note in the database. */
+  #isThere = false;
+  #isWriting = false;
+  #hasEnded = false;
+  #wasReplaced = false;
+
+  constructor(pouch: PouchDB) {
+    this.#pouch = pouch;
+  }
+
+  async get(id: string): Promise<Document> {
+    if (this.#latest !== null) return structuredClone(this.#latest);
+    const note = await this.#pouch.get(id);
+    this.#isThere = true;
+    return note;
+  }
+
+  /**
+   * Rejects once when the note has gone that was there before: so has the database, and what is under its name now has not
+   * what was replicated. The replication looks then from where it has to begin.
+   */
+  async put(note: Document): Promise<{ ok: true; id: string; rev: string }> {
+    if (this.#wasReplaced) {
+      this.#wasReplaced = false;
+      throw new Error("the database was replaced by another");
+    }
+    this.#latest = structuredClone(note);
+    if (!this.#isWriting) void this.#write();
+    return { ok: true, id: note._id, rev: "0-1" };
+  }
+
+  async #write(): Promise<void> {
+    this.#isWriting = true;
+    try {
+      while (this.#latest !== null && this.#latest !== this.#written && !this.#hasEnded) {
+        await this.#writeOne(this.#latest);
+        await pause(noteMs);
+      }
+    } catch {
+      // The server is away, which the replication itself finds out; the next note is written when it is back.
+    } finally {
+      this.#isWriting = false;
+    }
+  }
+
+  async #writeOne(note: Document): Promise<void> {
+    const before = await this.#find(note._id);
+    if (before === null && this.#isThere) {
+      this.#wasReplaced = true;
+      this.#isThere = false;
+      this.#latest = null;
+      return;
+    }
+    await this.#pouch.put({ ...note, _rev: before?._rev });
+    this.#isThere = true;
+    this.#written = note;
+  }
+
+  async #find(id: string): Promise<Document | null> {
+    try {
+      return await this.#pouch.get(id);
+    } catch (error) {
+      if (toCouchError(error).status === 404) return null;
+      throw error;
+    }
+  }
+
+  end(): void {
+    this.#hasEnded = true;
+  }
+}

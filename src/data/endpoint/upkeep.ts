@@ -1,0 +1,80 @@
+import type { Account } from "../accounts.ts";
+import { provision } from "./provision.ts";
+import type { DirectionReport } from "./replication.ts";
+import { type Found, leaveMark, type Remote } from "./second-home.ts";
+import type { LocalServer } from "./servers.ts";
+import type { ServingRecord } from "./serving-record.ts";
+
+/** What has to be there for a database to be served: its user, itself, and its replication both ways. */
+export class Upkeep {
+  readonly #account: Account;
+  readonly #local: LocalServer;
+  readonly #record: ServingRecord;
+  #provisioned: Promise<void> | null = null;
+  #isReplicated = false;
+
+  constructor(account: Account, local: LocalServer, record: ServingRecord) {
+    this.#account = account;
+    this.#local = local;
+    this.#record = record;
+  }
+
+  /** Makes the user and the database at the local server, once. */
+  async provision(): Promise<void> {
+    this.#provisioned ??= provision(this.#local.backend, this.#account);
+    try {
+      await this.#provisioned;
+    } catch (error) {
+      this.#provisioned = null;
+      throw error;
+    }
+  }
+
+  /** Sees to it that replication is going on. Begun again after each failure: nobody waits for a replicator's patience. */
+  async replicate({ backend, health }: Remote): Promise<void> {
+    const { app, remote } = this.#account;
+    if (remote === null || !health.isWell) {
+      this.#isReplicated = false;
+      return;
+    }
+    await this.provision();
+    const reports = await this.report();
+    const lives =
+      reports.length === 2 && reports.every(({ state }) => state === "running" || state === "idle");
+    if (this.#isReplicated && lives) return;
+    if (this.#record.mark === null) await this.#record.note(await leaveMark(backend));
+    await this.#local.replicator.ensure(app, remote);
+    this.#isReplicated = true;
+  }
+
+  /** A local server that was started anew replicates nothing. */
+  interrupted(): void {
+    this.#isReplicated = false;
+  }
+
+  async report(): Promise<DirectionReport[]> {
+    const directions = await this.#local.replicator.report(this.#account.app);
+    const push = directions.find(({ from }) => from === "local");
+    if (this.#isReplicated && push?.state === "idle" && (push.behind ?? 0) === 0) await this.#record.seed();
+    return directions;
+  }
+
+  /** Resolves when everything has come over that is at the remote now. */
+  async bringHome(timeoutMs: number): Promise<void> {
+    const { app, remote } = this.#account;
+    if (remote !== null) await this.#local.replicator.bringHome(app, remote, timeoutMs);
+  }
+
+  /** The second home has not what was there: nobody is sent there until everything is there again. */
+  async beginAnew({ backend }: Remote, found: Found): Promise<void> {
+    this.#isReplicated = false;
+    if (this.#record.mark !== null) await this.stop();
+    await this.#record.unseed();
+    if (found === "none") await backend.must("PUT", "", { allow: [412] });
+  }
+
+  async stop(): Promise<void> {
+    const { app, remote } = this.#account;
+    if (remote !== null) await this.#local.replicator.stop(app, remote);
+  }
+}
