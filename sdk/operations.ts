@@ -25,7 +25,7 @@ import type { SshHost } from "./ssh.ts";
 type AppInput = { app: string };
 type RunInput = { app: string; run: string };
 type DomainInput = { app: string; hostname: string };
-type DomainsOutput = { app: string; hostnames: string[] };
+type DomainsOutput = { app: string; hostnames: string[]; stripped: string[] };
 
 /** What a server can be asked, by name: what goes in, what comes out. */
 export type Operations = {
@@ -42,7 +42,7 @@ export type Operations = {
     output: { lines: LogLine[] };
   };
   domains: { input: AppInput; output: DomainsOutput };
-  domains_add: { input: DomainInput; output: DomainsOutput };
+  domains_add: { input: DomainInput & { stripPrefix?: boolean }; output: DomainsOutput };
   domains_remove: { input: DomainInput; output: DomainsOutput };
   config: { input: AppInput; output: ConfigReport };
   config_set: {

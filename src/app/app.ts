@@ -43,7 +43,10 @@ export type Count = z.infer<typeof Count>;
 export const App = z.object({
   v: z.literal(1),
   name: AppName,
+  /** Those of which a path prefix only is its own have that behind them: `example.com/payments`. */
   hostnames: z.array(z.string()),
+  /** Those of them whose prefix is taken off the path before the app sees it. */
+  stripped: z.array(z.string()).default([]),
   user: AppUser.nullable(),
   /** The number of the release that is wanted; null before the first one that was ready. */
   release: z.int().min(1).nullable(),

@@ -40,6 +40,8 @@ export const ReleasePlan = z.object({
   warm: z.boolean().optional(),
   /** Hostnames that app.json's `maestro.hostnames` asks for. */
   hostnames: z.array(z.string()),
+  /** Those of them whose path prefix is taken off. */
+  stripped: z.array(z.string()).optional(),
   /** Whether app.json's `maestro.storage` asks for a directory that survives restarts. */
   storage: z.boolean().default(false),
   /** What app.json's `maestro.limits` asks for. */

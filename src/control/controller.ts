@@ -1,6 +1,7 @@
 import type { App } from "../app/app.ts";
 import { hostnamesOf } from "../app/app.ts";
 import type { Exit } from "../app/instance.ts";
+import { hostnameOfMount } from "../app/mount.ts";
 import type { Config } from "../config.ts";
 import { MaestroError } from "../errors.ts";
 import type { Log } from "../lib/log.ts";
@@ -152,7 +153,8 @@ export class Controller {
 
   /** What apps find as hosts of this machine, so that they call each other where no DNS knows them. */
   nameHosts(): void {
-    const hostnames = this.registry.all().flatMap((app) => this.hostnames(app));
+    const mounts = this.registry.all().flatMap((app) => this.hostnames(app));
+    const hostnames = [...new Set(mounts.map(hostnameOfMount))];
     this.runner.nameHosts(hostnames.filter((hostname) => isOurs(hostname, this.config.domain)));
   }
 
@@ -165,7 +167,8 @@ export class Controller {
     const reviving = runtime.problem === null && runtime.revivals.size > 0;
     const coming = reviving || runtime.deploying !== null;
     const state = upstreams.length > 0 ? "serving" : coming ? "starting" : "away";
-    return { app: app.name, hostnames: [...this.hostnames(app)], state, upstreams };
+    const hostnames = [...this.hostnames(app)];
+    return { app: app.name, hostnames, stripped: app.stripped, state, upstreams };
   }
 
   /** Resolves when every worker routes an app's traffic as it should be now. */

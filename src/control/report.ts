@@ -1,4 +1,5 @@
 import type { App } from "../app/app.ts";
+import { hostnameOfMount, prefixOfMount } from "../app/mount.ts";
 import type { AppReport, InstanceReport } from "../app/reports.ts";
 import type { WorkerStatus } from "../protocol/worker.ts";
 import type { Controller, Death } from "./controller.ts";
@@ -10,7 +11,10 @@ export function urlsOf(controller: Controller, app: App): string[] {
   return controller
     .hostnames(app)
     .filter((hostname) => !hostname.startsWith("*."))
-    .map((hostname) => `http://${hostname}${port === 80 ? "" : `:${port}`}/`);
+    .map((mount) => {
+      const prefix = prefixOfMount(mount);
+      return `http://${hostnameOfMount(mount)}${port === 80 ? "" : `:${port}`}${prefix === "" ? "/" : prefix}`;
+    });
 }
 
 export function reportApps(controller: Controller): AppReport[] {

@@ -52,7 +52,7 @@ export async function goLive(
   const steps = new Steps(deploy, request.onProgress);
   const began = performance.now();
 
-  using claims = new HostnameClaims(controller, request.app);
+  using claims = new HostnameClaims(controller, request.app, request);
   const known = await steps.run("check", () => check(controller, request, claims));
   const made = await steps.run("release", () => choose(known), describeRelease);
   await using undo = new AsyncDisposableStack();
@@ -65,7 +65,8 @@ export async function goLive(
   const fresh = await start(known, made.release, steps);
   undo.defer(() => discardAll(controller, fresh));
 
-  const named = withHostnames(known, [...request.hostnames, ...plan.hostnames]);
+  const asked = withHostnames(known, request.hostnames);
+  const named = withHostnames(asked, plan.hostnames, plan.stripped ?? []);
   const app = await keep(controller, withRelease(named, made.release, deploy), made, fresh);
   undo.move(); // From here on nothing is undone.
   const replaced = await steps.run("switch", () => switchTo(controller, app, fresh));

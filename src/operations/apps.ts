@@ -1,7 +1,6 @@
 import { z } from "zod";
-import { AppName, Hostname } from "../app/app.ts";
+import { AppName } from "../app/app.ts";
 import { AppReport, InstanceReport, StatusReport } from "../app/reports.ts";
-import { addHostname, removeHostname } from "../control/register.ts";
 import { reportApps, reportInstances } from "../control/report.ts";
 import { removeApp, stopApp } from "../control/stop.ts";
 import { operation } from "./operation.ts";
@@ -48,44 +47,6 @@ export const statusOperation = operation({
     })),
     isolation: controller.runner.isolation,
     apps: reportApps(controller),
-  }),
-});
-
-const HostnamesOfApp = z.object({ app: AppName, hostnames: z.array(z.string()) });
-
-export const domainsOperation = operation({
-  name: "domains",
-  summary: "The hostnames that lead to an app",
-  access: "app",
-  input: z.object({ app: AppName }),
-  output: HostnamesOfApp,
-  handle: async ({ controller }, { app }) => ({
-    app,
-    hostnames: [...controller.hostnames(controller.registry.get(app))],
-  }),
-});
-
-export const domainsAddOperation = operation({
-  name: "domains_add",
-  summary: "Makes a hostname lead to an app",
-  access: "app",
-  input: z.object({ app: AppName, hostname: Hostname }),
-  output: HostnamesOfApp,
-  handle: async ({ controller }, { app, hostname }) => ({
-    app,
-    hostnames: [...controller.hostnames(await addHostname(controller, app, hostname))],
-  }),
-});
-
-export const domainsRemoveOperation = operation({
-  name: "domains_remove",
-  summary: "Takes a hostname away from an app",
-  access: "app",
-  input: z.object({ app: AppName, hostname: Hostname }),
-  output: HostnamesOfApp,
-  handle: async ({ controller }, { app, hostname }) => ({
-    app,
-    hostnames: [...controller.hostnames(await removeHostname(controller, app, hostname))],
   }),
 });
 

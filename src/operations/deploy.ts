@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { AppName, Hostname } from "../app/app.ts";
-import { describePrincipal } from "../app/principal.ts";
+import { Mount } from "../app/mount.ts";
+import { callerOf } from "../app/principal.ts";
 import { DeployReport } from "../app/reports.ts";
 import { moveToHostname, prepareIncoming, register } from "../control/register.ts";
 import { restart } from "../control/restart.ts";
@@ -25,8 +26,8 @@ export const restartOperation = operation({
   access: "app",
   input: z.object({
     app: AppName,
-    hostname: Hostname.optional(),
-    hostnames: z.array(Hostname).default([]),
+    hostname: Mount.optional(),
+    hostnames: z.array(Mount).default([]),
     wait: z.boolean().default(false),
     /** The commit that was sent, for the record. */
     commit: z
@@ -40,7 +41,7 @@ export const restartOperation = operation({
       app,
       hostnames: hostname === undefined ? hostnames : [hostname, ...hostnames],
       wait,
-      by: describePrincipal(principal),
+      ...callerOf(principal),
       commit,
       onProgress,
     }),
@@ -81,7 +82,7 @@ export const restartAppOperation = operation({
       app: name,
       hostnames: [],
       wait: false,
-      by: describePrincipal(principal),
+      ...callerOf(principal),
     });
     return applications(subject);
   },

@@ -1,18 +1,10 @@
-import {
-  appsOperation,
-  domainsAddOperation,
-  domainsOperation,
-  domainsRemoveOperation,
-  psOperation,
-  removeOperation,
-  statusOperation,
-  stopOperation,
-} from "./apps.ts";
+import { appsOperation, psOperation, removeOperation, statusOperation, stopOperation } from "./apps.ts";
 import { auditOperation } from "./audit.ts";
 import { configOperation, configSetOperation, configUnsetOperation } from "./config.ts";
 import { dataAccessOperation, dataReplicateOperation, dataStatusOperation } from "./data.ts";
 import { incomingOperation, registerAppOperation, restartAppOperation, restartOperation } from "./deploy.ts";
 import { doctorOperation } from "./doctor.ts";
+import { domainsAddOperation, domainsOperation, domainsRemoveOperation } from "./domains.ts";
 import { keysAddOperation, keysOperation, keysRemoveOperation } from "./keys.ts";
 import { limitsOperation } from "./limits.ts";
 import { logsOperation } from "./logs.ts";

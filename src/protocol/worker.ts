@@ -22,7 +22,10 @@ export type Upstream = z.infer<typeof Upstream>;
  */
 export const AppRoute = z.object({
   app: z.string(),
+  /** A path prefix stands behind a hostname of which only that is the app's: "example.com/payments". */
   hostnames: z.array(z.string()),
+  /** Those of them whose prefix is taken off the path before the app sees it. */
+  stripped: z.array(z.string()).optional(),
   state: z.enum(["serving", "starting", "away"]),
   upstreams: z.array(Upstream),
 });

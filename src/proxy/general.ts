@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import HttpProxy from "http-proxy";
 import { isEventStream, passOn } from "./answer.ts";
 import { requestHeaders, trailers } from "./headers.ts";
+import { withoutPrefix } from "./mounts.ts";
 import type { Passage, Passages } from "./passage.ts";
 import { answerPlain, Refusal } from "./refusal.ts";
 import type { Upstreams } from "./upstream.ts";
@@ -26,11 +27,9 @@ export class GeneralPath {
 
   /** Resolves when the request is on its way. Throws a `Refusal`, or the reason of a client that left. */
   async forward(visit: Visit): Promise<void> {
-    const { passages, isTrusted } = this.#options;
-    const { request, response, head } = visit;
-    const taken = passages.take(head.host, () => clientLeaves(response), isRepeatable(visit));
+    const { response, head } = visit;
+    const taken = this.#options.passages.take(head, () => clientLeaves(response), isRepeatable(visit));
     const passage = taken instanceof Promise ? await taken : taken;
-    request.headers = requestHeaders(request, head, isTrusted); // What http-proxy makes the request of.
     new Exchange(visit, this.#options, this.#proxy).begin(passage);
   }
 }
@@ -87,7 +86,9 @@ class Exchange {
   }
 
   begin(passage: Passage<Socket>): void {
-    const { request, response } = this.#visit;
+    const { request, response, head } = this.#visit;
+    // What http-proxy makes the request of.
+    request.headers = requestHeaders(request, head, this.#options.isTrusted, passage.stripped);
     this.#passage = passage;
     this.#visit.targetPort = passage.lease.upstream.port;
     // `toProxy` keeps it from parsing the URL.
@@ -98,7 +99,8 @@ class Exchange {
   addRequest(outgoing: ClientRequest): void {
     const { request, head, expectsContinue } = this.#visit;
     this.#outgoing = outgoing;
-    outgoing.path = head.path; // http-proxy's own way with a path takes double slashes out of it.
+    // http-proxy's own way with a path takes double slashes out of it.
+    outgoing.path = withoutPrefix(head.path, this.#passage?.stripped ?? "");
     outgoing.once("response", (incoming) => this.#answered(incoming));
     outgoing.on("information", (information) => this.#inform(information));
     outgoing.once("socket", (socket: Socket) => {
@@ -165,7 +167,7 @@ class Exchange {
     this.#retried = true;
     this.#passage?.lease.release();
     try {
-      this.begin(await this.#options.passages.open(head.host, "request", clientLeaves(response)));
+      this.begin(await this.#options.passages.open(head, "request", clientLeaves(response)));
     } catch (error) {
       if (!response.destroyed) this.#refuse(error);
     }

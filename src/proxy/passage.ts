@@ -3,8 +3,9 @@ import { isSystemError } from "../errors.ts";
 import type { Upstream } from "../protocol/worker.ts";
 import type { Holding } from "./hold.ts";
 import type { Lease, LeaseKind, Leases } from "./lease.ts";
+import type { Asked } from "./mounts.ts";
 import { away, Refusal } from "./refusal.ts";
-import type { Route, Routes } from "./routes.ts";
+import type { Place, Route, Routes } from "./routes.ts";
 
 /** The connections to instances that one of the paths keeps. */
 export type Connections<Connection> = {
@@ -16,6 +17,8 @@ export type Connections<Connection> = {
 /** A claimed instance, and a connection to it on which nothing has been sent yet. */
 export type Passage<Connection> = {
   lease: Lease;
+  /** The prefix that is taken off the path; "" for none. */
+  stripped: string;
   /** A new connection. Without one, an idle connection is there. */
   connected?: Connection;
 };
@@ -31,7 +34,7 @@ export type PassagesOptions<Connection extends { destroy(): void }> = {
 /** Failures to connect that end when the instance is replaced, or gets to accept. */
 const notListening = ["ECONNREFUSED", "ECONNRESET", "EHOSTUNREACH", "ETIMEDOUT"];
 
-/** From a hostname to an instance that listens. Whoever has a passage has not sent a byte yet. */
+/** From what is asked for to an instance that listens. Whoever has a passage has not sent a byte yet. */
 export class Passages<Connection extends { destroy(): void }> {
   readonly #options: PassagesOptions<Connection>;
 
@@ -46,20 +49,26 @@ export class Passages<Connection extends { destroy(): void }> {
    * One that is not repeatable could not be sent again if the connection turned out closed: it looks twice.
    */
   take(
-    host: string,
+    asked: Asked,
     client: () => AbortSignal,
     repeatable: boolean,
   ): Passage<Connection> | Promise<Passage<Connection>> {
-    const lease = this.#options.leases.claim(this.#find(host), "request");
-    if (!lease || !this.#hasIdle(lease)) return this.open(host, "request", client(), lease);
-    return repeatable ? { lease } : this.#lookTwice(host, client(), lease);
+    const { route, stripped } = this.#find(asked);
+    const lease = this.#options.leases.claim(route, "request");
+    if (!lease || !this.#hasIdle(lease)) return this.open(asked, "request", client(), lease);
+    return repeatable ? { lease, stripped } : this.#lookTwice(asked, client(), { lease, stripped });
   }
 
   /** By then everything has been read that had come when this was called: an end of the connection, too. */
-  async #lookTwice(host: string, client: AbortSignal, lease: Lease): Promise<Passage<Connection>> {
+  async #lookTwice(
+    asked: Asked,
+    client: AbortSignal,
+    passage: Passage<Connection>,
+  ): Promise<Passage<Connection>> {
     await endOfTurn(); // What is read in this turn of the event loop was asked for before.
     await endOfTurn();
-    return !client.aborted && this.#hasIdle(lease) ? { lease } : this.open(host, "request", client, lease);
+    const { lease } = passage;
+    return !client.aborted && this.#hasIdle(lease) ? passage : this.open(asked, "request", client, lease);
   }
 
   #hasIdle({ upstream }: Lease): boolean {
@@ -71,7 +80,7 @@ export class Passages<Connection extends { destroy(): void }> {
    * `holding`. Throws a `Refusal`, or the reason of `client`, whose end nobody has to be answered after.
    */
   async open(
-    host: string,
+    asked: Asked,
     kind: LeaseKind,
     client: AbortSignal,
     claimed: Lease | null = null,
@@ -82,31 +91,31 @@ export class Passages<Connection extends { destroy(): void }> {
     if (claimed) unused.use(claimed);
     using hold = holding.begin(client);
     for (let first = claimed; ; first = null) {
-      const route = this.#find(host);
+      const { route, stripped } = this.#find(asked);
       const lease = first ?? leases.claim(route, kind, refused);
       if (first) unused.move(); // From here on whoever connects releases it.
       if (!lease) {
-        await hold.untilChanged(route.app, () => unavailable(host, route));
+        await hold.untilChanged(route.app, () => unavailable(asked.host, route));
         refused.clear();
         continue;
       }
-      const connected = await this.#connect(host, lease, client);
-      if (connected) return { lease, connected };
+      const connected = await this.#connect(asked, lease, client);
+      if (connected) return { lease, stripped, connected };
       refused.add(lease.upstream.instance);
     }
   }
 
-  #find(host: string): Route {
-    const route = this.#options.routes.find(host);
-    if (!route) throw new Refusal(404, `host '${host}' not found on this server.`);
-    if (route.state === "away") throw away(host);
-    return route;
+  #find(asked: Asked): Place {
+    const place = this.#options.routes.find(asked);
+    if (!place) throw new Refusal(404, `host '${asked.host}' not found on this server.`);
+    if (place.route.state === "away") throw away(asked.host);
+    return place;
   }
 
   /** Null when nobody listens there, and when it has left the route before. The lease is kept only with a connection. */
-  async #connect(host: string, lease: Lease, client: AbortSignal): Promise<Connection | null> {
+  async #connect(asked: Asked, lease: Lease, client: AbortSignal): Promise<Connection | null> {
     const limit = AbortSignal.timeout(this.#options.connectMs);
-    using gone = this.#untilGone(host, lease);
+    using gone = this.#untilGone(asked, lease);
     const { connections } = this.#options;
     let connected: Connection | undefined;
     try {
@@ -125,12 +134,10 @@ export class Passages<Connection extends { destroy(): void }> {
   }
 
   /** Aborts when the instance is no longer one of the route. At a port that nobody answers on, nothing else would tell. */
-  #untilGone(host: string, { upstream }: Lease): Gone {
+  #untilGone(asked: Asked, { upstream }: Lease): Gone {
     const { routes } = this.#options;
     const gone = new AbortController();
-    const isRouted = () =>
-      routes.find(host)?.upstreams.some(({ instance }) => instance === upstream.instance) ?? false;
-    const unwatch = routes.watch(() => isRouted() || gone.abort());
+    const unwatch = routes.watch(() => routes.leadsTo(asked, upstream.instance) || gone.abort());
     return { signal: gone.signal, [Symbol.dispose]: unwatch };
   }
 }

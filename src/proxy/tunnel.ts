@@ -2,6 +2,7 @@ import { type ClientRequest, request as httpRequest, type IncomingMessage, Serve
 import type { Socket } from "node:net";
 import { passOn } from "./answer.ts";
 import { requestHeaders } from "./headers.ts";
+import { withoutPrefix } from "./mounts.ts";
 import type { Passages } from "./passage.ts";
 import { Refusal } from "./refusal.ts";
 import { clientLeaves, type Visit } from "./visit.ts";
@@ -50,15 +51,15 @@ export class Tunnels {
     const { request, response, head } = visit;
     // Read, but not consumed: what is not read at all is not seen to close either.
     socket.on("readable", notice);
-    const { lease, connected } = await passages.open(head.host, "stream", clientLeaves(response));
+    const { lease, stripped, connected } = await passages.open(head, "stream", clientLeaves(response));
     socket.once("close", () => lease.release());
     if (!connected) throw new Refusal(502, "The app cannot be reached.");
     visit.targetPort = lease.upstream.port;
-    const headers = requestHeaders(request, head, isTrusted);
+    const headers = requestHeaders(request, head, isTrusted, stripped);
     const outgoing = httpRequest({
       createConnection: () => connected,
       method: "GET",
-      path: head.path,
+      path: withoutPrefix(head.path, stripped),
       headers: { ...headers, Connection: "Upgrade", Upgrade: request.headers.upgrade ?? "" },
     });
     socket.once("close", () => outgoing.destroy());

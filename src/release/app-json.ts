@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { Hostname } from "../app/app.ts";
 import { LimitsInput } from "../app/limits.ts";
+import { Mount, prefixOfMount } from "../app/mount.ts";
 import type { ReleasePlan } from "../app/release.ts";
 import { readJsonFile } from "./source-file.ts";
 
@@ -31,6 +31,16 @@ const HealthCheck = z.object({
   path: z.string().startsWith("/").optional(),
 });
 
+/** A hostname, with or without a path prefix, and what becomes of that prefix. */
+const MountEntry = z.union([
+  Mount.transform((mount) => ({ mount, stripPrefix: false })),
+  z
+    .object({ mount: Mount, stripPrefix: z.boolean().default(false) })
+    .refine(({ mount, stripPrefix }) => !stripPrefix || prefixOfMount(mount) !== "", {
+      error: "there is no path prefix that could be stripped",
+    }),
+]);
+
 /**
  * app.json as Heroku and Dokku know it (https://devcenter.heroku.com/articles/app-json-schema,
  * https://dokku.com/docs/deployment/zero-downtime-deploys/), and Maestro's own part. Unknown fields are ignored.
@@ -42,7 +52,7 @@ const AppJson = z.object({
   cron: z.array(z.unknown()).default([]),
   maestro: z
     .object({
-      hostnames: z.array(Hostname).default([]),
+      hostnames: z.array(MountEntry).default([]),
       limits: LimitsInput.default({}),
       storage: z.boolean().default(false),
       warm: z.boolean().optional(),
@@ -54,7 +64,7 @@ type AppJson = z.infer<typeof AppJson>;
 /** What app.json adds to the plan of a release. `healthPath`: null when it declares no health check of the web. */
 export type Declared = Pick<
   ReleasePlan,
-  "env" | "formation" | "hostnames" | "storage" | "limits" | "notes" | "warm"
+  "env" | "formation" | "hostnames" | "stripped" | "storage" | "limits" | "notes" | "warm"
 > & {
   healthPath: string | null;
 };
@@ -76,12 +86,20 @@ export async function readAppJson(directory: string): Promise<Declared> {
   return {
     env: valuesOf(declared.env),
     formation: quantitiesOf(declared.formation),
-    hostnames: [...new Set(declared.maestro?.hostnames)],
+    ...mountsOf(declared.maestro?.hostnames ?? []),
     ...(declared.maestro?.warm === false ? { warm: false } : {}),
     storage: declared.maestro?.storage ?? false,
     limits: declared.maestro?.limits ?? {},
     notes: notesOn(declared),
     healthPath: declared.healthchecks["web"]?.find(decidesReadiness)?.path ?? null,
+  };
+}
+
+function mountsOf(entries: z.infer<typeof MountEntry>[]): Pick<Declared, "hostnames" | "stripped"> {
+  const stripped = entries.filter(({ stripPrefix }) => stripPrefix).map(({ mount }) => mount);
+  return {
+    hostnames: [...new Set(entries.map(({ mount }) => mount))],
+    ...(stripped.length > 0 ? { stripped: [...new Set(stripped)] } : {}),
   };
 }
 

@@ -57,6 +57,7 @@ function staysInRequest(head: RequestHead, bytes: Buffer, index: number, isTrust
     case kinds.forwardedProto:
     case kinds.forwardedHost:
     case kinds.forwardedPort:
+    case kinds.forwardedPrefix:
       if (!isTrusted) return false;
   }
   return named.length === 0 || !fields.isNamedIn(bytes, index, named);

@@ -1,4 +1,5 @@
 import type { Lease } from "../lease.ts";
+import type { Asked } from "../mounts.ts";
 import type { Passage, Passages } from "../passage.ts";
 import { Refusal } from "../refusal.ts";
 import { Answer, type Asker } from "./answer.ts";
@@ -8,6 +9,7 @@ import type { ClientConnection } from "./connection.ts";
 import type { Pools, UpstreamConnection } from "./pool.ts";
 import type { RequestHead } from "./request.ts";
 import { notHttp, type ResponseHead } from "./response.ts";
+import { strip, targetOf } from "./strip.ts";
 import type { Reader, Wire } from "./wire.ts";
 
 export type ExchangeOptions = { passages: Passages<UpstreamConnection>; pools: Pools; answerMs: number };
@@ -16,7 +18,7 @@ export type ExchangeOptions = { passages: Passages<UpstreamConnection>; pools: P
 type Phase = "waiting" | "asked" | "done";
 
 /** One request and its answer, from the claim of an instance until the last byte. It reads what the instance says. */
-export class Exchange implements Reader, Asker {
+export class Exchange implements Reader, Asker, Asked {
   readonly host: string;
   readonly method: string;
   readonly #client: ClientConnection;
@@ -52,10 +54,14 @@ export class Exchange implements Reader, Asker {
     const left = () => this.#client.left();
     const taken =
       this.#upgrade === null
-        ? passages.take(this.host, left, this.#isRepeatable)
-        : passages.open(this.host, "stream", left());
+        ? passages.take(this, left, this.#isRepeatable)
+        : passages.open(this, "stream", left());
     if (taken instanceof Promise) this.#await(taken);
     else this.#send(taken);
+  }
+
+  get path(): string {
+    return targetOf(this.#request);
   }
 
   get wire(): Wire {
@@ -157,7 +163,7 @@ export class Exchange implements Reader, Asker {
     );
   }
 
-  #send({ lease, connected }: Passage<UpstreamConnection>): void {
+  #send({ lease, stripped, connected }: Passage<UpstreamConnection>): void {
     this.#lease = lease;
     this.#isReused = connected === undefined;
     const upstream = connected ?? this.#options.pools.takeIdle(lease.upstream);
@@ -168,7 +174,7 @@ export class Exchange implements Reader, Asker {
     }
     this.#upstream = upstream;
     upstream.lend(this);
-    upstream.wire.write(this.#request);
+    upstream.wire.write(stripped === "" ? this.#request : strip(this.#request, stripped));
     this.#client.limit(this.#options.answerMs);
     if (!upstream.wire.isOpen) this.#broke();
     else if (this.#hadToWait) this.#client.goOn();
@@ -208,7 +214,7 @@ export class Exchange implements Reader, Asker {
     }
     this.#letGo(false);
     this.#client.unlimited();
-    this.#await(this.#options.passages.open(this.host, "request", this.#client.left()));
+    this.#await(this.#options.passages.open(this, "request", this.#client.left()));
   }
 
   /** After the head, an answer that is not whole can only be cut off. */
