@@ -32,14 +32,14 @@ const HealthCheck = z.object({
 });
 
 /** A hostname, with or without a path prefix, and what becomes of that prefix. */
-const MountEntry = z.union([
-  Mount.transform((mount) => ({ mount, stripPrefix: false })),
+const MountEntry = z.preprocess(
+  (entry) => (typeof entry === "string" ? { mount: entry } : entry),
   z
     .object({ mount: Mount, stripPrefix: z.boolean().default(false) })
     .refine(({ mount, stripPrefix }) => !stripPrefix || prefixOfMount(mount) !== "", {
       error: "there is no path prefix that could be stripped",
     }),
-]);
+);
 
 /**
  * app.json as Heroku and Dokku know it (https://devcenter.heroku.com/articles/app-json-schema,

@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server } from "node:net";
+import type { AppRoute } from "../../src/protocol/worker.ts";
 import { Front } from "../../src/proxy/front.ts";
 import { GeneralPath } from "../../src/proxy/general.ts";
 import { Holding } from "../../src/proxy/hold.ts";
@@ -39,8 +40,8 @@ export class TestGeneralPath implements AsyncDisposable {
     return (this.#server.address() as AddressInfo).port;
   }
 
-  route(app: string, port: number): void {
-    const put = [routeOf(app, [{ instance: app, port }])];
+  route(app: string, port: number, changes: Partial<AppRoute> = {}): void {
+    const put = [routeOf(app, [{ instance: app, port }], changes)];
     this.#routes.apply({ replace: false, put, remove: [] });
   }
 

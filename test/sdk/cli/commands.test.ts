@@ -20,6 +20,10 @@ const calls: [string, { name: string; input: object }][] = [
   ],
   ["domains shop", { name: "domains", input: { app: "shop" } }],
   ["domains add shop a.test", { name: "domains_add", input: { app: "shop", hostname: "a.test" } }],
+  [
+    "domains add shop a.test/b --strip-prefix",
+    { name: "domains_add", input: { app: "shop", hostname: "a.test/b", stripPrefix: true } },
+  ],
   ["domains remove shop a.test", { name: "domains_remove", input: { app: "shop", hostname: "a.test" } }],
   ["remove shop", { name: "remove", input: { app: "shop" } }],
   ["remove shop --data", { name: "remove", input: { app: "shop", data: true } }],
