@@ -11,6 +11,7 @@ import type {
   DoctorCheck,
   InstanceReport,
   LogLine,
+  ModeReport,
   ReleasesReport,
   ReloadReport,
   RunOutput,
@@ -53,6 +54,10 @@ export type Operations = {
   remove: { input: { app: string; data?: boolean }; output: { app: string; removed: string[] } };
   releases: { input: { app: string; deploys?: number }; output: ReleasesReport };
   scale: { input: { app: string; counts?: Record<string, Count>; wait?: boolean }; output: ScaleReport };
+  pause: { input: AppInput & { holdFor?: number }; output: ModeReport };
+  resume: { input: AppInput; output: ModeReport };
+  maintenance_on: { input: AppInput & { message?: string }; output: ModeReport };
+  maintenance_off: { input: AppInput; output: ModeReport };
   rollback: { input: { app: string; to?: number; wait?: boolean }; output: DeployReport };
   limits: {
     input: AppInput & { limits?: LimitsWritten };

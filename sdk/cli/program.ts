@@ -9,6 +9,7 @@ import { addInstallCommand } from "./commands/install.ts";
 import { addKeysCommands } from "./commands/keys.ts";
 import { addLimitsCommand } from "./commands/limits.ts";
 import { addLogsCommand } from "./commands/logs.ts";
+import { addModeCommands } from "./commands/mode.ts";
 import { addReloadCommand } from "./commands/reload.ts";
 import { addRollbackCommand } from "./commands/rollback.ts";
 import { addRunCommand } from "./commands/run.ts";
@@ -31,6 +32,7 @@ export function buildProgram(parts: Parts, { quiet = false }: { quiet?: boolean 
   addConfigCommands(program, line);
   addScaleCommand(program, line);
   addLimitsCommand(program, line);
+  addModeCommands(program, line);
   addKeysCommands(program, line);
   addDataCommands(program, line);
   addStopCommands(program, line);

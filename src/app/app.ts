@@ -1,6 +1,7 @@
 import { domainToASCII } from "node:url";
 import { z } from "zod";
 import { LimitsChange } from "./limits.ts";
+import { Mode } from "./mode.ts";
 
 /** An app's name: also a directory name and a DNS label. */
 export const AppName = z
@@ -63,6 +64,8 @@ export const App = z.object({
   /** What of the limits was set by `maestro limits`: it goes above what the release asks for. */
   limits: LimitsChange.default({}),
   stopped: z.boolean().default(false),
+  /** Null: requests are answered. */
+  mode: Mode.nullable().default(null),
 });
 export type App = z.infer<typeof App>;
 

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { Count } from "./app.ts";
 import { DeployRecord } from "./deploy.ts";
 import { Isolation, IsolationLevel } from "./isolation.ts";
+import { Mode } from "./mode.ts";
 
 /** What Maestro answers about itself and its apps: the outputs of the operations, and what `--json` prints. */
 
@@ -23,6 +24,8 @@ export const InstanceReport = z.object({
   /** Bytes. Null: not counted on this machine, or not limited. */
   memory: z.object({ now: z.int().nullable(), limit: z.int().nullable() }),
   inFlight: z.object({ requests: z.int(), streams: z.int() }),
+  /** Of its app: new requests do not get here. */
+  mode: z.enum(["paused", "maintenance"]).optional(),
 });
 export type InstanceReport = z.infer<typeof InstanceReport>;
 
@@ -38,6 +41,8 @@ export const AppReport = z.object({
   urls: z.array(z.string()),
   release: z.int().nullable(),
   state: AppState,
+  /** New requests are not answered by the app, whatever its state. */
+  mode: Mode.optional(),
   instances: z.int(),
   /** For `failing` and `broken`: what happened, and what to do. */
   problem: z.string().optional(),
@@ -57,6 +62,9 @@ export const AppReport = z.object({
     .optional(),
 });
 export type AppReport = z.infer<typeof AppReport>;
+
+export const ModeReport = z.object({ app: z.string(), mode: Mode.nullable() });
+export type ModeReport = z.infer<typeof ModeReport>;
 
 export const StatusReport = z.object({
   version: z.string(),

@@ -168,7 +168,8 @@ export class Controller {
     const coming = reviving || runtime.deploying !== null;
     const state = upstreams.length > 0 ? "serving" : coming ? "starting" : "away";
     const hostnames = [...this.hostnames(app)];
-    return { app: app.name, hostnames, stripped: app.stripped, state, upstreams };
+    const { name, stripped, mode } = app;
+    return { app: name, hostnames, stripped, state, upstreams, ...(mode ? { mode } : {}) };
   }
 
   /** Resolves when every worker routes an app's traffic as it should be now. */

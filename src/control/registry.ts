@@ -144,6 +144,7 @@ export class Registry {
       scale: {},
       limits: {},
       stopped: false,
+      mode: null,
     });
   }
 

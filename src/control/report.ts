@@ -40,6 +40,7 @@ function reportApp(controller: Controller, app: App): AppReport {
     urls: urlsOf(controller, app),
     release: app.release,
     state: stateOf(controller, app),
+    ...(app.mode ? { mode: app.mode } : {}),
     instances: serving.size,
     ...(problem ? { problem: problem.message, lastWords: problem.lastWords } : {}),
     ...(lastDeath ? { lastDeath: reportDeath(lastDeath) } : {}),
@@ -83,6 +84,7 @@ export function reportInstances(
       startedAt: instance.startedAt,
       user,
       inFlight: sumInFlight(workers, instance.key),
+      ...(app.mode ? { mode: app.mode.kind } : {}),
     }));
     return [...instances, ...reportRuns(controller, app, user)];
   });

@@ -8,6 +8,7 @@ import { domainsAddOperation, domainsOperation, domainsRemoveOperation } from ".
 import { keysAddOperation, keysOperation, keysRemoveOperation } from "./keys.ts";
 import { limitsOperation } from "./limits.ts";
 import { logsOperation } from "./logs.ts";
+import { maintenanceOffOperation, maintenanceOnOperation, pauseOperation, resumeOperation } from "./mode.ts";
 import type { Operation } from "./operation.ts";
 import { releasesOperation, rollbackOperation } from "./releases.ts";
 import { reloadOperation } from "./reload.ts";
@@ -41,6 +42,10 @@ export const operations: ReadonlyMap<string, Operation> = new Map(
     removeOperation,
     stopOperation,
     scaleOperation,
+    pauseOperation,
+    resumeOperation,
+    maintenanceOnOperation,
+    maintenanceOffOperation,
     runOperation,
     runInputOperation,
     runTakenOperation,

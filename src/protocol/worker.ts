@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { Mode } from "../app/mode.ts";
 
 /**
  * What the controller and a proxy worker say to each other, as lines of JSON on the worker's unix socket
@@ -28,6 +29,8 @@ export const AppRoute = z.object({
   stripped: z.array(z.string()).optional(),
   state: z.enum(["serving", "starting", "away"]),
   upstreams: z.array(Upstream),
+  /** New requests are not answered by the app, whatever its state. */
+  mode: Mode.optional(),
 });
 export type AppRoute = z.infer<typeof AppRoute>;
 

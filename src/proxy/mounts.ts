@@ -4,6 +4,8 @@ export type Asked = {
   readonly host: string;
   /** The request target in origin form, or `*`. Looked at only where a hostname is shared by path. */
   readonly path: string;
+  /** The memory that it takes while it waits. */
+  readonly heldBytes: number;
 };
 
 /** Whether a target is at a path prefix or below it, by whole segments. "" is the prefix of everything. */

@@ -3,6 +3,7 @@ import { isSystemError } from "../errors.ts";
 import type { Upstream } from "../protocol/worker.ts";
 import type { Holding } from "./hold.ts";
 import type { Lease, LeaseKind, Leases } from "./lease.ts";
+import { Maintenance } from "./maintenance.ts";
 import type { Asked } from "./mounts.ts";
 import { away, Refusal } from "./refusal.ts";
 import type { Place, Route, Routes } from "./routes.ts";
@@ -54,7 +55,7 @@ export class Passages<Connection extends { destroy(): void }> {
     repeatable: boolean,
   ): Passage<Connection> | Promise<Passage<Connection>> {
     const { route, stripped } = this.#find(asked);
-    const lease = this.#options.leases.claim(route, "request");
+    const lease = route.mode ? null : this.#options.leases.claim(route, "request");
     if (!lease || !this.#hasIdle(lease)) return this.open(asked, "request", client(), lease);
     return repeatable ? { lease, stripped } : this.#lookTwice(asked, client(), { lease, stripped });
   }
@@ -89,13 +90,15 @@ export class Passages<Connection extends { destroy(): void }> {
     const refused = new Set<string>();
     using unused = new DisposableStack();
     if (claimed) unused.use(claimed);
-    using hold = holding.begin(client);
+    using hold = holding.begin(client, asked.heldBytes);
     for (let first = claimed; ; first = null) {
       const { route, stripped } = this.#find(asked);
-      const lease = first ?? leases.claim(route, kind, refused);
+      const lease = first ?? (route.mode ? null : leases.claim(route, kind, refused));
       if (first) unused.move(); // From here on whoever connects releases it.
       if (!lease) {
-        await hold.untilChanged(route.app, () => unavailable(asked.host, route));
+        const { app, mode } = route;
+        const holdMs = mode?.kind === "paused" ? mode.holdMs : undefined;
+        await hold.untilChanged(app, () => unavailable(asked.host, route), holdMs);
         refused.clear();
         continue;
       }
@@ -108,7 +111,9 @@ export class Passages<Connection extends { destroy(): void }> {
   #find(asked: Asked): Place {
     const place = this.#options.routes.find(asked);
     if (!place) throw new Refusal(404, `host '${asked.host}' not found on this server.`);
-    if (place.route.state === "away") throw away(asked.host);
+    const { mode, state } = place.route;
+    if (mode?.kind === "maintenance") throw new Maintenance(mode.message);
+    if (state === "away" && !mode) throw away(asked.host);
     return place;
   }
 
@@ -144,6 +149,6 @@ export class Passages<Connection extends { destroy(): void }> {
 
 type Gone = Disposable & { signal: AbortSignal };
 
-function unavailable(host: string, { state }: Route): Refusal {
-  return state === "serving" ? new Refusal(502, `${host} does not accept connections.`) : away(host);
+function unavailable(host: string, { state, mode }: Route): Refusal {
+  return state === "serving" && !mode ? new Refusal(502, `${host} does not accept connections.`) : away(host);
 }

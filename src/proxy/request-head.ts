@@ -9,7 +9,12 @@ export type RequestHead = {
   path: string;
   hasBody: boolean;
   isChunked: boolean;
+  /** The memory that it takes while it waits. */
+  heldBytes: number;
 };
+
+/** A head, and what Node's streams read ahead. */
+const heldBytes = 16_384 + 65_536;
 
 const hostForm = /^(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{0,5})?$/;
 const absoluteForm = /^https?:\/\/([^/?#]*)(.*)$/i;
@@ -32,7 +37,7 @@ export function readHead(request: IncomingMessage): RequestHead {
   }
   const isChunked = transferEncoding !== undefined;
   const hasBody = isChunked || Number(contentLength ?? 0) > 0;
-  return { ...target(url, method, hostHeader ?? ""), hasBody, isChunked };
+  return { ...target(url, method, hostHeader ?? ""), hasBody, isChunked, heldBytes };
 }
 
 /** The headers that mean nothing certain when they come twice. */

@@ -12,7 +12,7 @@ function routesOf(...put: AppRoute[]): Routes {
   return routes;
 }
 
-const at = (routes: Routes, host: string, path = "/") => routes.find({ host, path })?.route.app;
+const at = (routes: Routes, host: string, path = "/") => routes.find({ host, path, heldBytes: 0 })?.route.app;
 
 describe("the lookup of a hostname", () => {
   it.each(["shop.test", "SHOP.Test", "shop.test.", "shop.test:8000", "Shop.TEST.:80"])(

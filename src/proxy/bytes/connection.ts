@@ -140,7 +140,7 @@ export class ClientConnection implements Reader, Taker, Timed {
   }
 
   onMalformedHead(refusal: Refusal): void {
-    this.wire.write(plainAnswer(refusal, false, false));
+    this.wire.write(plainAnswer(refusal, {}));
     this.#close();
   }
 
@@ -184,7 +184,8 @@ export class ClientConnection implements Reader, Taker, Timed {
   /** Answers in Maestro's own name. */
   refuse(refusal: Refusal): void {
     if (refusal.status === 400 || (this.isUnfinished && this.#exchange?.isUncertain)) this.isKept = false;
-    this.wire.write(plainAnswer(refusal, this.#isHead, this.isKept));
+    const accept = this.#exchange?.accept ?? "";
+    this.wire.write(plainAnswer(refusal, { isHead: this.#isHead, isKept: this.isKept, accept }));
     this.finish();
   }
 

@@ -5,11 +5,13 @@ import { Refusal } from "../refusal.ts";
 import { Answer, type Asker } from "./answer.ts";
 import type { Body } from "./body.ts";
 import type { Ending } from "./compose.ts";
+import { fieldOf, targetOf } from "./composed.ts";
 import type { ClientConnection } from "./connection.ts";
+import { mostUnread } from "./inbox.ts";
 import type { Pools, UpstreamConnection } from "./pool.ts";
 import type { RequestHead } from "./request.ts";
 import { notHttp, type ResponseHead } from "./response.ts";
-import { strip, targetOf } from "./strip.ts";
+import { strip } from "./strip.ts";
 import type { Reader, Wire } from "./wire.ts";
 
 export type ExchangeOptions = { passages: Passages<UpstreamConnection>; pools: Pools; answerMs: number };
@@ -62,6 +64,15 @@ export class Exchange implements Reader, Asker, Asked {
 
   get path(): string {
     return targetOf(this.#request);
+  }
+
+  get accept(): string {
+    return fieldOf(this.#request, "accept");
+  }
+
+  /** What is held of it while it waits: itself, and what is read ahead. */
+  get heldBytes(): number {
+    return this.#request.length + mostUnread;
   }
 
   get wire(): Wire {

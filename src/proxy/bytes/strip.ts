@@ -1,12 +1,6 @@
 import { withoutPrefix } from "../mounts.ts";
 import { space } from "./characters.ts";
 
-/** The target of a request that has been composed: it stands between two spaces. */
-export function targetOf(request: Buffer): string {
-  const start = request.indexOf(space) + 1;
-  return request.toString("latin1", start, request.indexOf(space, start));
-}
-
 const sent = /\r\nX-Forwarded-Prefix:[ \t]*([^\r\n]*)/gi;
 
 /**

@@ -20,6 +20,11 @@ const calls: [string, { name: string; input: object }][] = [
   ],
   ["domains shop", { name: "domains", input: { app: "shop" } }],
   ["domains add shop a.test", { name: "domains_add", input: { app: "shop", hostname: "a.test" } }],
+  ["pause shop", { name: "pause", input: { app: "shop" } }],
+  ["pause shop --hold-for 5", { name: "pause", input: { app: "shop", holdFor: 5 } }],
+  ["resume shop", { name: "resume", input: { app: "shop" } }],
+  ["maintenance on shop --message hi", { name: "maintenance_on", input: { app: "shop", message: "hi" } }],
+  ["maintenance off shop", { name: "maintenance_off", input: { app: "shop" } }],
   [
     "domains add shop a.test/b --strip-prefix",
     { name: "domains_add", input: { app: "shop", hostname: "a.test/b", stripPrefix: true } },
