@@ -2,6 +2,7 @@ import { domainToASCII } from "node:url";
 import { z } from "zod";
 import { LimitsChange } from "./limits.ts";
 import { Mode } from "./mode.ts";
+import { ProxySettings } from "./proxy-settings.ts";
 
 /** An app's name: also a directory name and a DNS label. */
 export const AppName = z
@@ -63,6 +64,8 @@ export const App = z.object({
   scale: z.record(z.string(), Count).default({}),
   /** What of the limits was set by `maestro limits`: it goes above what the release asks for. */
   limits: LimitsChange.default({}),
+  /** What its release asks of the proxy. */
+  proxy: ProxySettings.default({}),
   stopped: z.boolean().default(false),
   /** Null: requests are answered. */
   mode: Mode.nullable().default(null),

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { AppName } from "./app.ts";
 import { LimitsChange } from "./limits.ts";
+import { ProxySettings } from "./proxy-settings.ts";
 
 /** How a process of an app is started. */
 export const Start = z.discriminatedUnion("kind", [
@@ -46,6 +47,8 @@ export const ReleasePlan = z.object({
   storage: z.boolean().default(false),
   /** What app.json's `maestro.limits` asks for. */
   limits: LimitsChange.default({}),
+  /** What app.json's `maestro.proxy` asks for. */
+  proxy: ProxySettings.optional(),
   /** What was read but is not acted on, in sentences for the person who deploys. */
   notes: z.array(z.string()),
 });

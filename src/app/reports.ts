@@ -24,6 +24,8 @@ export const InstanceReport = z.object({
   /** Bytes. Null: not counted on this machine, or not limited. */
   memory: z.object({ now: z.int().nullable(), limit: z.int().nullable() }),
   inFlight: z.object({ requests: z.int(), streams: z.int() }),
+  /** How many proxy workers have taken it out: it failed several times in a row. */
+  outAt: z.int().optional(),
   /** Of its app: new requests do not get here. */
   mode: z.enum(["paused", "maintenance"]).optional(),
 });

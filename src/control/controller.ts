@@ -168,8 +168,8 @@ export class Controller {
     const coming = reviving || runtime.deploying !== null;
     const state = upstreams.length > 0 ? "serving" : coming ? "starting" : "away";
     const hostnames = [...this.hostnames(app)];
-    const { name, stripped, mode } = app;
-    return { app: name, hostnames, stripped, state, upstreams, ...(mode ? { mode } : {}) };
+    const { name, stripped, mode, proxy: settings } = app;
+    return { app: name, hostnames, stripped, state, upstreams, settings, ...(mode ? { mode } : {}) };
   }
 
   /** Resolves when every worker routes an app's traffic as it should be now. */

@@ -143,6 +143,7 @@ export class Registry {
       config: null,
       scale: {},
       limits: {},
+      proxy: {},
       stopped: false,
       mode: null,
     });

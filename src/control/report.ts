@@ -84,6 +84,7 @@ export function reportInstances(
       startedAt: instance.startedAt,
       user,
       inFlight: sumInFlight(workers, instance.key),
+      ...outAt(workers, instance.key),
       ...(app.mode ? { mode: app.mode.kind } : {}),
     }));
     return [...instances, ...reportRuns(controller, app, user)];
@@ -105,6 +106,11 @@ function reportRuns(controller: Controller, { name: app }: App, user: string): I
 function reportConfinement({ runner }: Controller, { running }: Instance) {
   const { level: isolation, memory } = runner.confinementOf(running);
   return { isolation, memory };
+}
+
+function outAt(workers: WorkerStatus[], key: string): Pick<InstanceReport, "outAt"> {
+  const count = workers.filter(({ out }) => out.includes(key)).length;
+  return count === 0 ? {} : { outAt: count };
 }
 
 function sumInFlight(workers: WorkerStatus[], key: string) {

@@ -106,10 +106,18 @@ export async function newRelease(
   return { app: name, gid: user?.gid ?? null, above, config, origin: deploy.origin };
 }
 
-function withRelease(app: App, { number, config = null }: Release, { id: deploy }: Deploy): App {
+function withRelease(app: App, { number, plan, config = null }: Release, { id: deploy }: Deploy): App {
   const previousRelease = app.release === number ? app.previousRelease : app.release;
   const served = servedWith(app, number).slice(-mostServed);
-  return { ...app, release: number, previousRelease, served, config, deploy, stopped: false };
+  const proxy = { ...plan.proxy, ...checkOf(plan) };
+  return { ...app, release: number, previousRelease, served, config, deploy, proxy, stopped: false };
+}
+
+/** As it is found ready when it is started. */
+function checkOf({ ready }: Release["plan"]): Pick<App["proxy"], "check"> {
+  return ready.kind === "port"
+    ? {}
+    : { check: { path: ready.path, below: ready.kind === "health" ? 400 : 500 } };
 }
 
 /** The latest last. Those that are gone back from stand first: nobody wants them back by going back once more. */

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { Mode } from "../app/mode.ts";
+import { ProxySettings } from "../app/proxy-settings.ts";
 
 /**
  * What the controller and a proxy worker say to each other, as lines of JSON on the worker's unix socket
@@ -31,6 +32,7 @@ export const AppRoute = z.object({
   upstreams: z.array(Upstream),
   /** New requests are not answered by the app, whatever its state. */
   mode: Mode.optional(),
+  settings: ProxySettings.optional(),
 });
 export type AppRoute = z.infer<typeof AppRoute>;
 
@@ -69,6 +71,8 @@ export const WorkerSettings = z.object({
   answerMs: z.int().min(1),
   /** Addresses or CIDR ranges whose X-Forwarded-* are believed. */
   trustedProxies: z.array(z.string()),
+  /** How many connections of clients it takes. */
+  maxConnections: z.int().min(1).optional(),
   accessLog: z.boolean(),
 });
 export type WorkerSettings = z.infer<typeof WorkerSettings>;
@@ -81,6 +85,8 @@ export const WorkerStatus = z.object({
   requests: z.int(),
   /** By instance key. */
   inFlight: z.record(z.string(), InFlight),
+  /** Instances that have failed several times in a row, and get no requests while others can take them. */
+  out: z.array(instanceKey).default([]),
   /** Maestro's version that it is of, and what it was started with: a controller of another version may want others. */
   version: z.string().default(""),
   settings: WorkerSettings.partial().default({}),

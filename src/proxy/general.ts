@@ -5,14 +5,14 @@ import { isEventStream, passOn } from "./answer.ts";
 import { requestHeaders, trailers } from "./headers.ts";
 import { withoutPrefix } from "./mounts.ts";
 import type { Passage, Passages } from "./passage.ts";
-import { answerPlain, Refusal } from "./refusal.ts";
+import { answerPlain, lateAnswer, lateBody, Refusal, tooLarge } from "./refusal.ts";
+import { setCookie } from "./sticky.ts";
 import type { Upstreams } from "./upstream.ts";
 import { clientLeaves, type Visit } from "./visit.ts";
 
 export type GeneralPathOptions = {
   passages: Passages<Socket>;
   upstreams: Upstreams;
-  answerMs: number;
   isTrusted: (address: string) => boolean;
 };
 
@@ -72,6 +72,7 @@ class Exchange {
   #continued = false;
   #retried = false;
   #answerTimer: NodeJS.Timeout | undefined;
+  #bodyBytes = 0;
 
   constructor(visit: Visit, options: GeneralPathOptions, proxy: HttpProxy) {
     this.#visit = visit;
@@ -80,15 +81,15 @@ class Exchange {
     visit.response.once("finish", () => this.#skipRestOfBody());
     visit.response.once("close", () => this.#end());
     if (visit.head.hasBody) {
-      // While the body still comes the app has nothing to answer yet. Paused: http-proxy sets it flowing.
-      visit.request.on("data", () => this.#answerTimer?.refresh()).pause();
+      // Paused: http-proxy sets it flowing.
+      visit.request.on("data", (part: Buffer) => this.#bodyCame(part.length)).pause();
     }
   }
 
   begin(passage: Passage<Socket>): void {
     const { request, response, head } = this.#visit;
     // What http-proxy makes the request of.
-    request.headers = requestHeaders(request, head, this.#options.isTrusted, passage.stripped);
+    request.headers = requestHeaders(request, head, this.#options.isTrusted, passage.place.stripped);
     this.#passage = passage;
     this.#visit.targetPort = passage.lease.upstream.port;
     // `toProxy` keeps it from parsing the URL.
@@ -100,7 +101,7 @@ class Exchange {
     const { request, head, expectsContinue } = this.#visit;
     this.#outgoing = outgoing;
     // http-proxy's own way with a path takes double slashes out of it.
-    outgoing.path = withoutPrefix(head.path, this.#passage?.stripped ?? "");
+    outgoing.path = withoutPrefix(head.path, this.#passage?.place.stripped ?? "");
     outgoing.once("response", (incoming) => this.#answered(incoming));
     outgoing.on("information", (information) => this.#inform(information));
     outgoing.once("socket", (socket: Socket) => {
@@ -114,7 +115,8 @@ class Exchange {
       outgoing.flushHeaders();
     }
     if (this.#passage) this.#send(this.#passage, outgoing);
-    this.#answerTimer = setTimeout(() => this.#late(), this.#options.answerMs);
+    const { answerMs = 0 } = this.#passage?.place.route.bounds ?? {};
+    this.#answerTimer = setTimeout(() => this.#late(), answerMs);
   }
 
   /** Uses up the passage's connection. */
@@ -136,10 +138,18 @@ class Exchange {
   #answered(incoming: IncomingMessage): void {
     const { response, expectsContinue } = this.#visit;
     clearTimeout(this.#answerTimer);
-    if (isEventStream(incoming)) this.#passage?.lease.becomeStream();
+    this.#passage?.lease.answered();
+    if (isEventStream(incoming)) this.#becomeStream();
     // Whether the body still comes is the client's choice now: only a close makes it clear what follows.
     if (expectsContinue && !this.#continued) response.shouldKeepAlive = false;
-    passOn(incoming, response);
+    passOn(incoming, response, setCookie(this.#visit, this.#passage));
+  }
+
+  #becomeStream(): void {
+    this.#passage?.lease.becomeStream();
+    const { response } = this.#visit;
+    const { streamIdleMs = 0 } = this.#passage?.place.route.bounds ?? {};
+    if (Number.isFinite(streamIdleMs)) response.setTimeout(streamIdleMs, () => response.destroy());
   }
 
   #failed(cause: Error): void {
@@ -148,6 +158,7 @@ class Exchange {
     // After the head, `passOn` has cut the answer off. A client that left is not answered.
     if (response.headersSent || response.destroyed) return;
     if (this.#mayRetry()) return void this.#retry();
+    this.#passage?.lease.failed();
     this.#refuse(new Refusal(502, "The app broke off before it answered.", { cause }));
   }
 
@@ -173,8 +184,25 @@ class Exchange {
     }
   }
 
+  /** While the body still comes the app has nothing to answer yet. */
+  #bodyCame(bytes: number): void {
+    this.#answerTimer?.refresh();
+    this.#bodyBytes += bytes;
+    const bounds = this.#passage?.place.route.bounds;
+    if (!bounds || this.#bodyBytes <= bounds.maxBody) return;
+    if (this.#visit.response.headersSent) this.#visit.response.destroy();
+    else this.#refuse(tooLarge(bounds));
+    this.#outgoing?.destroy();
+  }
+
   #late(): void {
-    this.#refuse(new Refusal(504, "The app did not answer in time."));
+    const { request } = this.#visit;
+    const isClients =
+      !request.complete &&
+      !this.#outgoing?.writableNeedDrain &&
+      (!this.#visit.expectsContinue || this.#continued);
+    if (!isClients) this.#passage?.lease.failed();
+    this.#refuse(isClients ? lateBody() : lateAnswer());
     this.#outgoing?.destroy();
   }
 

@@ -4,6 +4,10 @@ export type Asked = {
   readonly host: string;
   /** The request target in origin form, or `*`. Looked at only where a hostname is shared by path. */
   readonly path: string;
+  /** The value of a field, in lower case; "" without one. */
+  field(name: string): string;
+  /** What it says that its body has; 0 where it does not say. */
+  readonly bodyLength: number;
   /** The memory that it takes while it waits. */
   readonly heldBytes: number;
 };

@@ -5,8 +5,9 @@ import type { Holding } from "./hold.ts";
 import type { Lease, LeaseKind, Leases } from "./lease.ts";
 import { Maintenance } from "./maintenance.ts";
 import type { Asked } from "./mounts.ts";
-import { away, Refusal } from "./refusal.ts";
+import { away, Refusal, tooLarge } from "./refusal.ts";
 import type { Place, Route, Routes } from "./routes.ts";
+import { stickyInstance, stickyName } from "./sticky.ts";
 
 /** The connections to instances that one of the paths keeps. */
 export type Connections<Connection> = {
@@ -18,18 +19,22 @@ export type Connections<Connection> = {
 /** A claimed instance, and a connection to it on which nothing has been sent yet. */
 export type Passage<Connection> = {
   lease: Lease;
-  /** The prefix that is taken off the path; "" for none. */
-  stripped: string;
+  place: Place;
   /** A new connection. Without one, an idle connection is there. */
   connected?: Connection;
 };
+
+/** Nobody needs it any more, and nothing has been sent. */
+export function dropPassage({ lease, connected }: Passage<{ destroy(): void }>): void {
+  lease.release();
+  connected?.destroy();
+}
 
 export type PassagesOptions<Connection extends { destroy(): void }> = {
   routes: Routes;
   leases: Leases;
   holding: Holding;
   connections: Connections<Connection>;
-  connectMs: number;
 };
 
 /** Failures to connect that end when the instance is replaced, or gets to accept. */
@@ -54,10 +59,11 @@ export class Passages<Connection extends { destroy(): void }> {
     client: () => AbortSignal,
     repeatable: boolean,
   ): Passage<Connection> | Promise<Passage<Connection>> {
-    const { route, stripped } = this.#find(asked);
-    const lease = route.mode ? null : this.#options.leases.claim(route, "request");
+    const place = this.#find(asked);
+    const { route } = place;
+    const lease = route.mode ? null : this.#claim(asked, place, "request");
     if (!lease || !this.#hasIdle(lease)) return this.open(asked, "request", client(), lease);
-    return repeatable ? { lease, stripped } : this.#lookTwice(asked, client(), { lease, stripped });
+    return repeatable ? { lease, place } : this.#lookTwice(asked, client(), { lease, place });
   }
 
   /** By then everything has been read that had come when this was called: an end of the connection, too. */
@@ -86,14 +92,15 @@ export class Passages<Connection extends { destroy(): void }> {
     client: AbortSignal,
     claimed: Lease | null = null,
   ): Promise<Passage<Connection>> {
-    const { leases, holding } = this.#options;
+    const { holding } = this.#options;
     const refused = new Set<string>();
     using unused = new DisposableStack();
     if (claimed) unused.use(claimed);
     using hold = holding.begin(client, asked.heldBytes);
     for (let first = claimed; ; first = null) {
-      const { route, stripped } = this.#find(asked);
-      const lease = first ?? (route.mode ? null : leases.claim(route, kind, refused));
+      const place = this.#find(asked);
+      const { route } = place;
+      const lease = first ?? (route.mode ? null : this.#claim(asked, place, kind, refused));
       if (first) unused.move(); // From here on whoever connects releases it.
       if (!lease) {
         const { app, mode } = route;
@@ -102,24 +109,35 @@ export class Passages<Connection extends { destroy(): void }> {
         refused.clear();
         continue;
       }
-      const connected = await this.#connect(asked, lease, client);
-      if (connected) return { lease, stripped, connected };
+      const connected = await this.#connect(asked, lease, client, route.bounds.connectMs);
+      if (connected) return { lease, place, connected };
       refused.add(lease.upstream.instance);
     }
+  }
+
+  #claim(asked: Asked, place: Place, kind: LeaseKind, refused?: ReadonlySet<string>): Lease | null {
+    const preferred = place.route.settings?.sticky ? stickyInstance(place, stickyName(asked, place)) : null;
+    return this.#options.leases.claim(place.route, kind, refused, preferred);
   }
 
   #find(asked: Asked): Place {
     const place = this.#options.routes.find(asked);
     if (!place) throw new Refusal(404, `host '${asked.host}' not found on this server.`);
-    const { mode, state } = place.route;
+    const { mode, state, bounds } = place.route;
+    if (asked.bodyLength > bounds.maxBody) throw tooLarge(bounds);
     if (mode?.kind === "maintenance") throw new Maintenance(mode.message);
     if (state === "away" && !mode) throw away(asked.host);
     return place;
   }
 
   /** Null when nobody listens there, and when it has left the route before. The lease is kept only with a connection. */
-  async #connect(asked: Asked, lease: Lease, client: AbortSignal): Promise<Connection | null> {
-    const limit = AbortSignal.timeout(this.#options.connectMs);
+  async #connect(
+    asked: Asked,
+    lease: Lease,
+    client: AbortSignal,
+    withinMs: number,
+  ): Promise<Connection | null> {
+    const limit = AbortSignal.timeout(withinMs);
     using gone = this.#untilGone(asked, lease);
     const { connections } = this.#options;
     let connected: Connection | undefined;
@@ -128,11 +146,12 @@ export class Passages<Connection extends { destroy(): void }> {
       client.throwIfAborted();
       return connected;
     } catch (cause) {
+      if (!client.aborted && !gone.signal.aborted) lease.failed();
       lease.release();
       connected?.destroy();
       client.throwIfAborted();
       if (gone.signal.aborted) return null;
-      if (limit.aborted) throw new Refusal(504, "The app did not answer in time.", { cause });
+      if (limit.aborted) throw new Refusal(502, "The app did not accept a connection in time.", { cause });
       if (isSystemError(cause, ...notListening)) return null;
       throw new Refusal(502, "The app cannot be reached.", { cause });
     }

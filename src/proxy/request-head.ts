@@ -9,6 +9,9 @@ export type RequestHead = {
   path: string;
   hasBody: boolean;
   isChunked: boolean;
+  field(name: string): string;
+  /** What it says that its body has; 0 where it does not say. */
+  bodyLength: number;
   /** The memory that it takes while it waits. */
   heldBytes: number;
 };
@@ -36,8 +39,10 @@ export function readHead(request: IncomingMessage): RequestHead {
       throw malformed("the only Transfer-Encoding is chunked");
   }
   const isChunked = transferEncoding !== undefined;
-  const hasBody = isChunked || Number(contentLength ?? 0) > 0;
-  return { ...target(url, method, hostHeader ?? ""), hasBody, isChunked, heldBytes };
+  const field = (name: string) => [request.headers[name] ?? ""].flat().join(", ");
+  const bodyLength = Number(contentLength ?? 0);
+  const hasBody = isChunked || bodyLength > 0;
+  return { ...target(url, method, hostHeader ?? ""), hasBody, isChunked, bodyLength, heldBytes, field };
 }
 
 /** The headers that mean nothing certain when they come twice. */

@@ -1,11 +1,14 @@
 import type { AppRoute, RoutesChange, Upstream } from "../protocol/worker.ts";
+import { type Bounds, boundsOf } from "./bounds.ts";
 import { type Asked, asReadLeniently, isBelow, leadsElsewhere } from "./mounts.ts";
 import { malformed } from "./refusal.ts";
+import type { SlowStart } from "./slow-start.ts";
 
 /** An app's route as it is in force. Replaced as a whole with each change that touches it. */
 export type Route = AppRoute & {
   /** Where the next search for an upstream begins, so that equals take turns. */
   turn: number;
+  readonly bounds: Bounds;
 };
 
 /** Where a request goes. */
@@ -29,10 +32,20 @@ type Site = {
 export class Routes {
   readonly #byApp = new Map<string, Route>();
   #sites = new Map<string, Site>();
+  readonly #answerMs: number;
+  readonly #slowStart: SlowStart | undefined;
   readonly #watchers = new Set<(apps: ReadonlySet<string>) => void>();
+
+  /** `answerMs`: the time for an answer of apps that ask for no other. */
+  constructor(answerMs: number, slowStart?: SlowStart) {
+    this.#answerMs = answerMs;
+    this.#slowStart = slowStart;
+  }
 
   /** In force, as one, when it returns: nothing that runs in this process sees a part of it. */
   apply({ replace, put, remove }: RoutesChange): void {
+    for (const { app, upstreams } of put)
+      this.#slowStart?.changed(this.#byApp.get(app)?.upstreams ?? [], upstreams);
     const touched = new Set([...remove, ...put.map(({ app }) => app)]);
     if (replace) for (const app of this.#byApp.keys()) touched.add(app);
     if (replace) this.#byApp.clear();
@@ -91,13 +104,17 @@ export class Routes {
   }
 
   table(): AppRoute[] {
-    return [...this.#byApp.values()].map(({ turn: _, ...route }) => route);
+    return [...this.#byApp.values()].map(({ turn: _turn, bounds: _bounds, ...route }) => route);
   }
 
   /** Calls back after each change, with the apps that it touched, until the returned function is called. */
   watch(watcher: (apps: ReadonlySet<string>) => void): () => void {
     this.#watchers.add(watcher);
     return () => this.#watchers.delete(watcher);
+  }
+
+  of(instance: string): Route | undefined {
+    return this.#byApp.values().find(({ upstreams }) => upstreams.some((one) => one.instance === instance));
   }
 
   /** Every upstream that may be claimed at this moment. */
@@ -114,7 +131,8 @@ export class Routes {
       this.#byApp.set(app, { ...other, hostnames: kept });
     }
     const stripped = route.stripped && { stripped: route.stripped.map(mountOf) };
-    this.#byApp.set(route.app, { ...route, hostnames: [...hostnames], ...stripped, turn: 0 });
+    const bounds = boundsOf(route.settings ?? {}, this.#answerMs);
+    this.#byApp.set(route.app, { ...route, hostnames: [...hostnames], ...stripped, bounds, turn: 0 });
   }
 }
 

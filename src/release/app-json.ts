@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { LimitsInput } from "../app/limits.ts";
 import { Mount, prefixOfMount } from "../app/mount.ts";
+import { ProxyInput } from "../app/proxy-settings.ts";
 import type { ReleasePlan } from "../app/release.ts";
 import { readJsonFile } from "./source-file.ts";
 
@@ -54,6 +55,7 @@ const AppJson = z.object({
     .object({
       hostnames: z.array(MountEntry).default([]),
       limits: LimitsInput.default({}),
+      proxy: ProxyInput.optional(),
       storage: z.boolean().default(false),
       warm: z.boolean().optional(),
     })
@@ -64,7 +66,7 @@ type AppJson = z.infer<typeof AppJson>;
 /** What app.json adds to the plan of a release. `healthPath`: null when it declares no health check of the web. */
 export type Declared = Pick<
   ReleasePlan,
-  "env" | "formation" | "hostnames" | "stripped" | "storage" | "limits" | "notes" | "warm"
+  "env" | "formation" | "hostnames" | "stripped" | "storage" | "limits" | "proxy" | "notes" | "warm"
 > & {
   healthPath: string | null;
 };
@@ -90,6 +92,7 @@ export async function readAppJson(directory: string): Promise<Declared> {
     ...(declared.maestro?.warm === false ? { warm: false } : {}),
     storage: declared.maestro?.storage ?? false,
     limits: declared.maestro?.limits ?? {},
+    ...(declared.maestro?.proxy ? { proxy: declared.maestro.proxy } : {}),
     notes: notesOn(declared),
     healthPath: declared.healthchecks["web"]?.find(decidesReadiness)?.path ?? null,
   };

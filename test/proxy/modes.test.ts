@@ -139,7 +139,7 @@ describe.each(Object.entries(paths))("%s", (_, start) => {
 });
 
 it("what is held has a limit in memory as well: of large requests it is fewer", async () => {
-  const routes = new Routes();
+  const routes = new Routes(1000);
   const holding = new Holding(routes, 60_000);
   const client = new AbortController();
   using holds = new DisposableStack();

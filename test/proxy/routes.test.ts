@@ -7,12 +7,13 @@ function route(app: string, ...hostnames: string[]): AppRoute {
 }
 
 function routesOf(...put: AppRoute[]): Routes {
-  const routes = new Routes();
+  const routes = new Routes(1000);
   routes.apply({ replace: false, put, remove: [] });
   return routes;
 }
 
-const at = (routes: Routes, host: string, path = "/") => routes.find({ host, path, heldBytes: 0 })?.route.app;
+const at = (routes: Routes, host: string, path = "/") =>
+  routes.find({ host, path, field: () => "", bodyLength: 0, heldBytes: 0 })?.route.app;
 
 describe("the lookup of a hostname", () => {
   it.each(["shop.test", "SHOP.Test", "shop.test.", "shop.test:8000", "Shop.TEST.:80"])(

@@ -13,16 +13,16 @@ import { routeOf } from "./proxy.ts";
 
 /** The general path by itself, in the test's own process: the reference that the byte path is compared with. */
 export class TestGeneralPath implements AsyncDisposable {
-  readonly #routes = new Routes();
+  readonly #routes = new Routes(20_000);
   readonly #front: Front;
   readonly #server: Server;
 
   private constructor() {
-    const [routes, upstreams, answerMs] = [this.#routes, new Upstreams(), 20_000];
+    const [routes, upstreams] = [this.#routes, new Upstreams()];
     const holding = new Holding(routes, 10_000);
     const leases = new Leases();
-    const passages = new Passages({ routes, leases, holding, connections: upstreams, connectMs: answerMs });
-    const options = { passages, upstreams, answerMs, isTrusted: () => false };
+    const passages = new Passages({ routes, leases, holding, connections: upstreams });
+    const options = { passages, upstreams, isTrusted: () => false };
     const [general, tunnels] = [new GeneralPath(options), new Tunnels(options)];
     this.#front = new Front({ general, tunnels, onEnd: () => {}, onClose: () => {} });
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) =>

@@ -70,7 +70,7 @@ export function renderInstances(instances: readonly InstanceReport[], screen: Sc
     instance.app,
     instance.instance,
     `v${instance.release}`,
-    withMode({ text: instance.state, tone: instanceTones[instance.state] }, instance.mode),
+    withMode(stateOf(instance), instance.mode),
     String(instance.pid),
     instance.port === null ? "-" : String(instance.port),
     ago(instance.startedAt, screen.now),
@@ -84,6 +84,11 @@ export function renderInstances(instances: readonly InstanceReport[], screen: Sc
     ...["MEMORY", "ISOLATION", "USER"],
   ];
   return table(screen, heading, rows);
+}
+
+function stateOf({ state, outAt = 0 }: InstanceReport): { text: string; tone: Tone } {
+  if (outAt === 0) return { text: state, tone: instanceTones[state] };
+  return { text: `${state}, taken out`, tone: "bad" };
 }
 
 /** New requests do not get there: that matters more than that it could answer them. */

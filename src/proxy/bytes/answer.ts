@@ -1,8 +1,8 @@
 import { type Body, closeBody, noBody } from "./body.ts";
 import { composeBuffer, writeComposed } from "./buffers.ts";
 import { type Ending, writeResponse } from "./compose.ts";
+import type { ComposedRequest } from "./composed.ts";
 import { endsLine, Gathered } from "./gathered.ts";
-import type { RequestHead } from "./request.ts";
 import { mostAnswerHead, notHttp, ResponseHead } from "./response.ts";
 import type { Wire } from "./wire.ts";
 
@@ -16,7 +16,8 @@ const head = new ResponseHead();
 export type Asker = {
   /** To the client. */
   readonly wire: Wire;
-  readonly expectsContinue: boolean;
+  /** A line that the head gets besides. */
+  readonly setCookie: string;
   /** Asked once, when the head is there: what the client is told of its connection. */
   onHead(head: ResponseHead, body: Body): Ending;
 };
@@ -26,6 +27,7 @@ export class Answer {
   readonly #asker: Asker;
   readonly #isForHead: boolean;
   readonly #mayBeTunnel: boolean;
+  readonly #expectsContinue: boolean;
   #body: Body = noBody;
   #gathered: Gathered | null = null;
   #informed = 0;
@@ -39,10 +41,11 @@ export class Answer {
   /** Behind it nothing has come, and the instance keeps the connection. */
   isConnectionKept = false;
 
-  constructor(asker: Asker, { method, upgrade }: RequestHead) {
+  constructor(asker: Asker, { method, upgrade, expectsContinue }: ComposedRequest) {
     this.#asker = asker;
     this.#isForHead = method === "HEAD";
     this.#mayBeTunnel = upgrade !== null;
+    this.#expectsContinue = expectsContinue;
   }
 
   get isComplete(): boolean {
@@ -98,7 +101,7 @@ export class Answer {
     if (this.#informed > mostInformation) throw notHttp();
     if (head.status === 100) {
       this.isContinued = true;
-      if (!this.#asker.expectsContinue) return;
+      if (!this.#expectsContinue) return;
     }
     writeComposed(this.#asker.wire, writeResponse(head, bytes, composeBuffer(), "kept"));
   }
@@ -123,7 +126,7 @@ export class Answer {
 
   #write(bytes: Buffer, end: number, ending: Ending, tail: Buffer | null): void {
     const into = composeBuffer();
-    let at = writeResponse(head, bytes, into, ending);
+    let at = writeResponse(head, bytes, into, ending, this.#asker.setCookie);
     at += bytes.copy(into, at, head.end, end);
     if (tail) at += tail.copy(into, at);
     writeComposed(this.#asker.wire, at);

@@ -1,5 +1,6 @@
 import { STATUS_CODES } from "node:http";
-import type { Refusal } from "../refusal.ts";
+import { Refusal } from "../refusal.ts";
+import type { RequestHead } from "./request.ts";
 
 /** Maestro's own answers, as bytes. A `HEAD` gets the head alone. `accept`: what the client says it reads. */
 export function plainAnswer(
@@ -20,3 +21,10 @@ export function plainAnswer(
 }
 
 export const continueAnswer: Buffer = Buffer.from("HTTP/1.1 100 Continue\r\n\r\n");
+
+/** The one answer that depends on the path: a load balancer's check reaches no app. */
+export function refusalFor(error: unknown, head: RequestHead, bytes: Buffer): Refusal {
+  if (!(error instanceof Refusal))
+    return new Refusal(502, "The request could not be forwarded.", { cause: error });
+  return error.status === 404 && head.isFor(bytes, "/_ping_") ? new Refusal(200, "pong") : error;
+}

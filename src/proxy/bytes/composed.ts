@@ -1,20 +1,56 @@
+import type { Asked } from "../mounts.ts";
 import { space } from "./characters.ts";
+import { mostUnread } from "./inbox.ts";
+import type { RequestHead } from "./request.ts";
 
-/** What a request that has been composed says, for whoever asks seldom enough to look for it again. */
+/** A request as an instance gets it: its head, and as much of its body as had come with that. */
+export class ComposedRequest implements Asked {
+  readonly bytes: Buffer;
+  readonly host: string;
+  readonly method: string;
+  /** It may be sent once more when nobody knows what became of it. */
+  readonly isRepeatable: boolean;
+  readonly expectsContinue: boolean;
+  /** The protocol of the tunnel that it asks for. */
+  readonly upgrade: string | null;
+  readonly bodyLength: number;
+  /** Of the body, with what frames it. */
+  bodyCame: number;
 
-/** The target: it stands between two spaces. */
-export function targetOf(request: Buffer): string {
-  const start = request.indexOf(space) + 1;
-  return request.toString("latin1", start, request.indexOf(space, start));
-}
+  constructor(head: RequestHead, bytes: Buffer, bodyCame: number) {
+    this.bytes = bytes;
+    this.host = head.host;
+    this.method = head.method;
+    this.isRepeatable = head.isRepeatable;
+    this.expectsContinue = head.expectsContinue;
+    this.upgrade = head.upgrade;
+    this.bodyLength = head.contentLength;
+    this.bodyCame = bodyCame;
+  }
 
-/** The value of a field, several of them as a list; "" without one. */
-export function fieldOf(request: Buffer, name: string): string {
-  const [, ...lines] = request.toString("latin1", 0, request.indexOf("\r\n\r\n")).split("\r\n");
-  return lines
-    .map(
-      (line) => [line.slice(0, line.indexOf(":")).toLowerCase(), line.slice(line.indexOf(":") + 1)] as const,
-    )
-    .flatMap(([field, value]) => (field === name ? [value.trim()] : []))
-    .join(", ");
+  /** The target: it stands between two spaces. */
+  get path(): string {
+    const start = this.bytes.indexOf(space) + 1;
+    return this.bytes.toString("latin1", start, this.bytes.indexOf(space, start));
+  }
+
+  get isWebSocket(): boolean {
+    return this.upgrade?.toLowerCase() === "websocket";
+  }
+
+  /** Itself, and what is read ahead. */
+  get heldBytes(): number {
+    return this.bytes.length + mostUnread;
+  }
+
+  /** The value of a field, several of them as a list; "" without one. Looked for again each time: seldom. */
+  field(name: string): string {
+    const head = this.bytes.toString("latin1", 0, this.bytes.indexOf("\r\n\r\n"));
+    const values: string[] = [];
+    for (const line of head.split("\r\n").slice(1)) {
+      const colon = line.indexOf(":");
+      if (line.slice(0, colon).toLowerCase() === name) values.push(line.slice(colon + 1).trim());
+    }
+    return values.join(", ");
+  }
 }

@@ -1,14 +1,15 @@
-import { Refusal } from "../refusal.ts";
-import { plainAnswer } from "./answers.ts";
+import { closesAfter, Refusal } from "../refusal.ts";
+import { plainAnswer, refusalFor } from "./answers.ts";
 import type { Body } from "./body.ts";
 import { requestFor } from "./compose.ts";
+import { ComposedRequest } from "./composed.ts";
 import { type Deadlines, never, type Timed } from "./deadlines.ts";
 import { Exchange, type ExchangeOptions } from "./exchange.ts";
 import { Inbox, type Taker } from "./inbox.ts";
 import type { Introduced } from "./introduction.ts";
 import { Origin } from "./origin.ts";
 import type { RequestHead } from "./request.ts";
-import { splice } from "./splice.ts";
+import { splice, type Tunnel } from "./splice.ts";
 import { clientTimes } from "./times.ts";
 import type { Reader, Wire } from "./wire.ts";
 
@@ -118,7 +119,8 @@ export class ClientConnection implements Reader, Taker, Timed {
     this.isKept = head.isKept && head.upgrade === null && !this.#isLeaving;
     this.#isHead = head.method === "HEAD";
     this.unlimited();
-    const exchange = new Exchange(this, head, request, this.#options);
+    const bodyCame = body.passTo - head.end;
+    const exchange = new Exchange(this, new ComposedRequest(head, request, bodyCame), this.#options);
     this.#exchange = exchange;
     try {
       exchange.begin();
@@ -162,12 +164,6 @@ export class ClientConnection implements Reader, Taker, Timed {
     this.dueAt = never;
   }
 
-  /** A part of the answer has been written; how long the next may take is up to the app. */
-  hasProgressed(): void {
-    if (this.#hasEnded) this.limit(clientTimes.halfClosedMs);
-    else this.unlimited();
-  }
-
   /** The exchange can take what has come meanwhile. */
   goOn(): void {
     this.#inbox.goOn();
@@ -183,8 +179,8 @@ export class ClientConnection implements Reader, Taker, Timed {
 
   /** Answers in Maestro's own name. */
   refuse(refusal: Refusal): void {
-    if (refusal.status === 400 || (this.isUnfinished && this.#exchange?.isUncertain)) this.isKept = false;
-    const accept = this.#exchange?.accept ?? "";
+    if (closesAfter(refusal) || (this.isUnfinished && this.#exchange?.isUncertain)) this.isKept = false;
+    const accept = this.#exchange?.request.field("accept") ?? "";
     this.wire.write(plainAnswer(refusal, { isHead: this.#isHead, isKept: this.isKept, accept }));
     this.finish();
   }
@@ -195,11 +191,11 @@ export class ClientConnection implements Reader, Taker, Timed {
     else this.wire.destroy();
   }
 
-  becomeTunnel(upstream: Wire, isWebSocket: boolean): void {
+  becomeTunnel(upstream: Wire, tunnel: Tunnel): void {
     this.#options.deadlines.delete(this);
     const unread = this.#inbox.close();
     if (unread.length > 0) upstream.write(unread);
-    splice(this.wire, upstream, isWebSocket, () => this.onClose());
+    splice(this.wire, upstream, tunnel, () => this.onClose());
     if (this.#hasEnded) this.wire.reader.onEnd();
     else this.wire.resume();
   }
@@ -239,11 +235,4 @@ export class ClientConnection implements Reader, Taker, Timed {
   #served(exchange: Exchange | null): void {
     if (exchange) this.#options.onServed?.({ exchange, address: this.#origin?.address ?? "" });
   }
-}
-
-/** The one answer that depends on the path: a load balancer's check reaches no app. */
-function refusalFor(error: unknown, head: RequestHead, bytes: Buffer): Refusal {
-  if (!(error instanceof Refusal))
-    return new Refusal(502, "The request could not be forwarded.", { cause: error });
-  return error.status === 404 && head.isFor(bytes, "/_ping_") ? new Refusal(200, "pong") : error;
 }

@@ -1,53 +1,47 @@
+import { type Bounds, unbounded } from "../bounds.ts";
 import type { Lease } from "../lease.ts";
-import type { Asked } from "../mounts.ts";
-import type { Passage, Passages } from "../passage.ts";
-import { Refusal } from "../refusal.ts";
+import { dropPassage, type Passage, type Passages } from "../passage.ts";
+import { lateAnswer, lateBody, Refusal, tooLarge } from "../refusal.ts";
+import { setCookieLine } from "../sticky.ts";
 import { Answer, type Asker } from "./answer.ts";
 import type { Body } from "./body.ts";
 import type { Ending } from "./compose.ts";
-import { fieldOf, targetOf } from "./composed.ts";
+import type { ComposedRequest } from "./composed.ts";
 import type { ClientConnection } from "./connection.ts";
-import { mostUnread } from "./inbox.ts";
+import { never } from "./deadlines.ts";
 import type { Pools, UpstreamConnection } from "./pool.ts";
-import type { RequestHead } from "./request.ts";
 import { notHttp, type ResponseHead } from "./response.ts";
 import { strip } from "./strip.ts";
 import type { Reader, Wire } from "./wire.ts";
 
-export type ExchangeOptions = { passages: Passages<UpstreamConnection>; pools: Pools; answerMs: number };
+export type ExchangeOptions = { passages: Passages<UpstreamConnection>; pools: Pools };
 
 /** `waiting` for an instance; `asked` it, which goes on until the answer is complete. */
 type Phase = "waiting" | "asked" | "done";
 
 /** One request and its answer, from the claim of an instance until the last byte. It reads what the instance says. */
-export class Exchange implements Reader, Asker, Asked {
-  readonly host: string;
-  readonly method: string;
+export class Exchange implements Reader, Asker {
+  readonly request: ComposedRequest;
   readonly #client: ClientConnection;
   readonly #options: ExchangeOptions;
-  readonly #request: Buffer;
-  readonly #isRepeatable: boolean;
-  readonly expectsContinue: boolean;
-  readonly #upgrade: string | null;
   readonly #answer: Answer;
   #phase: Phase = "waiting";
   #lease: Lease | null = null;
+  /** A line of its own in the answer's head; "" for none. */
+  setCookie = "";
+  #bounds: Bounds = unbounded;
   #upstream: UpstreamConnection | null = null;
   #isReused = false;
   #hadToWait = false;
+  /** How long nothing may come of an answer that has begun, ms. */
+  #betweenMs = never;
   #refusedWith = 0;
 
-  /** `request`: its head as the instance gets it, and as much of its body as has come. */
-  constructor(client: ClientConnection, head: RequestHead, request: Buffer, options: ExchangeOptions) {
-    this.host = head.host;
-    this.method = head.method;
+  constructor(client: ClientConnection, request: ComposedRequest, options: ExchangeOptions) {
+    this.request = request;
     this.#client = client;
     this.#options = options;
-    this.#request = request;
-    this.#isRepeatable = head.isRepeatable;
-    this.expectsContinue = head.expectsContinue;
-    this.#upgrade = head.upgrade;
-    this.#answer = new Answer(this, head);
+    this.#answer = new Answer(this, request);
   }
 
   /** Throws a `Refusal`. The instance is claimed before this returns, unless it has to be waited for. */
@@ -55,31 +49,17 @@ export class Exchange implements Reader, Asker, Asked {
     const { passages } = this.#options;
     const left = () => this.#client.left();
     const taken =
-      this.#upgrade === null
-        ? passages.take(this, left, this.#isRepeatable)
-        : passages.open(this, "stream", left());
+      this.request.upgrade === null
+        ? passages.take(this.request, left, this.request.isRepeatable)
+        : passages.open(this.request, "stream", left());
     if (taken instanceof Promise) this.#await(taken);
     else this.#send(taken);
-  }
-
-  get path(): string {
-    return targetOf(this.#request);
-  }
-
-  get accept(): string {
-    return fieldOf(this.#request, "accept");
-  }
-
-  /** What is held of it while it waits: itself, and what is read ahead. */
-  get heldBytes(): number {
-    return this.#request.length + mostUnread;
   }
 
   get wire(): Wire {
     return this.#client.wire;
   }
 
-  /** Nothing can be sent yet. */
   get isWaiting(): boolean {
     return this.#phase === "waiting";
   }
@@ -100,7 +80,7 @@ export class Exchange implements Reader, Asker, Asked {
 
   /** Whether the client sends the body that it has announced is its own choice. */
   get isUncertain(): boolean {
-    return this.expectsContinue && !this.#answer.isContinued;
+    return this.request.expectsContinue && !this.#answer.isContinued;
   }
 
   /** More of the request's body. */
@@ -108,12 +88,14 @@ export class Exchange implements Reader, Asker, Asked {
     const { wire } = this.#client;
     const upstream = this.#upstream?.wire;
     if (!upstream?.isOpen) return; // What that means is told by its close.
+    this.request.bodyCame += body.passTo - from;
+    if (this.#isBodyTooLarge()) return;
     wire.passOn(upstream, bytes, from, body.passTo);
     if (body.tail) upstream.write(body.tail);
     wire.isStreaming = !body.isComplete;
     if (!body.isComplete) wire.waitFor(upstream);
     // While the body still comes the app has nothing to answer yet.
-    if (!this.hasAnswered) this.#client.limit(this.#options.answerMs);
+    if (!this.hasAnswered) this.#client.limit(this.#bounds.answerMs);
   }
 
   /** Nobody is there any more to be answered. */
@@ -123,7 +105,13 @@ export class Exchange implements Reader, Asker, Asked {
   }
 
   late(): void {
-    this.refuse(new Refusal(504, "The app did not answer in time."));
+    if (this.hasAnswered) {
+      this.#cut(); // A stream on which nothing moves.
+      return;
+    }
+    const isClients = this.#client.isUnfinished && !this.isUncertain && this.#upstream?.wire.pending === 0;
+    if (!isClients) this.#lease?.failed();
+    this.refuse(isClients ? lateBody() : lateAnswer());
   }
 
   refuse(refusal: Refusal): void {
@@ -165,7 +153,7 @@ export class Exchange implements Reader, Asker, Asked {
     taken.then(
       (passage) => {
         if (this.#phase === "waiting") this.#send(passage);
-        else drop(passage);
+        else dropPassage(passage);
       },
       (error: unknown) => {
         if (this.#phase !== "waiting") return; // The client has left.
@@ -174,8 +162,10 @@ export class Exchange implements Reader, Asker, Asked {
     );
   }
 
-  #send({ lease, stripped, connected }: Passage<UpstreamConnection>): void {
+  #send({ lease, place, connected }: Passage<UpstreamConnection>): void {
     this.#lease = lease;
+    this.#bounds = place.route.bounds;
+    this.setCookie = setCookieLine(this.request, place, lease.upstream);
     this.#isReused = connected === undefined;
     const upstream = connected ?? this.#options.pools.takeIdle(lease.upstream);
     this.#phase = "asked";
@@ -184,22 +174,28 @@ export class Exchange implements Reader, Asker, Asked {
       return;
     }
     this.#upstream = upstream;
+    if (this.#isBodyTooLarge()) return;
     upstream.lend(this);
-    upstream.wire.write(stripped === "" ? this.#request : strip(this.#request, stripped));
-    this.#client.limit(this.#options.answerMs);
+    const { bytes } = this.request;
+    upstream.wire.write(place.stripped === "" ? bytes : strip(bytes, place.stripped));
+    this.#client.limit(this.#bounds.answerMs);
     if (!upstream.wire.isOpen) this.#broke();
     else if (this.#hadToWait) this.#client.goOn();
   }
 
   /** Decides what becomes of the client's connection. */
   onHead(answer: ResponseHead, body: Body): Ending {
+    this.#lease?.answered();
     if (body.isEndless || (this.#client.isUnfinished && this.isUncertain)) this.#client.isKept = false;
-    if (answer.isEventStream) this.#lease?.becomeStream();
+    if (answer.isEventStream) {
+      this.#betweenMs = this.#bounds.streamIdleMs;
+      this.#lease?.becomeStream();
+    }
     return this.#client.isKept ? "kept" : "closed";
   }
 
   #waitForMore(upstream: Wire): void {
-    this.#client.hasProgressed();
+    this.#client.limit(this.#betweenMs);
     upstream.isStreaming = true;
     upstream.waitFor(this.#client.wire);
   }
@@ -207,25 +203,27 @@ export class Exchange implements Reader, Asker, Asked {
   /** From here on the connections belong together; the lease lasts until the client's closes. */
   #becomeTunnel(upstream: UpstreamConnection): void {
     this.#upstream = null;
-    this.#client.becomeTunnel(upstream.giveAway(), this.#upgrade?.toLowerCase() === "websocket");
+    const tunnel = { isWebSocket: this.request.isWebSocket, idleMs: this.#bounds.streamIdleMs };
+    this.#client.becomeTunnel(upstream.giveAway(), tunnel);
   }
 
   #finish(): void {
     this.#phase = "done";
-    this.#letGo(this.#answer.isConnectionKept && !this.#client.isUnfinished && this.#upgrade === null);
+    this.#letGo(this.#answer.isConnectionKept && !this.#client.isUnfinished && this.request.upgrade === null);
     this.#client.finish();
   }
 
   /** The instance broke off before its answer. A kept connection may have been closed before the request came there. */
   #broke(): void {
     if (this.#phase !== "asked") return;
-    if (!this.#isReused || this.#answer.hasBegun || !this.#isRepeatable) {
+    if (!this.#isReused || this.#answer.hasBegun || !this.request.isRepeatable) {
+      this.#lease?.failed();
       this.refuse(new Refusal(502, "The app broke off before it answered."));
       return;
     }
     this.#letGo(false);
     this.#client.unlimited();
-    this.#await(this.#options.passages.open(this, "request", this.#client.left()));
+    this.#await(this.#options.passages.open(this.request, "request", this.#client.left()));
   }
 
   /** After the head, an answer that is not whole can only be cut off. */
@@ -235,15 +233,18 @@ export class Exchange implements Reader, Asker, Asked {
     this.#client.cut(this.#answer.isEndless);
   }
 
+  /** More has come of a body without a length than may. What an answer has begun to say is not taken back. */
+  #isBodyTooLarge(): boolean {
+    if (this.request.bodyCame <= this.#bounds.maxBody) return false;
+    if (this.hasAnswered) this.#cut();
+    else this.refuse(tooLarge(this.#bounds));
+    return true;
+  }
+
   #letGo(isKept: boolean): void {
     const upstream = this.#upstream;
     this.#upstream = null;
     upstream?.giveBack(isKept);
     this.#lease?.release();
   }
-}
-
-function drop({ lease, connected }: Passage<UpstreamConnection>): void {
-  lease.release();
-  connected?.destroy();
 }
