@@ -20,6 +20,7 @@ import type {
   ScaleReport,
   StatusReport,
 } from "../src/app/reports.ts";
+import type { TrafficReport } from "../src/app/traffic.ts";
 import type { DataReport } from "../src/protocol/data.ts";
 import type { SshHost } from "./ssh.ts";
 
@@ -38,6 +39,7 @@ export type Operations = {
   apps: { input: object; output: AppReport[] };
   ps: { input: { app?: string }; output: InstanceReport[] };
   status: { input: object; output: StatusReport };
+  traffic: { input: { app?: string }; output: TrafficReport };
   logs: {
     input: { app: string; lines?: number; follow?: boolean; process?: string; after?: string[] };
     output: { lines: LogLine[] };

@@ -16,6 +16,7 @@ import { addRunCommand } from "./commands/run.ts";
 import { addScaleCommand } from "./commands/scale.ts";
 import { addServeCommand } from "./commands/serve.ts";
 import { addStopCommands } from "./commands/stop.ts";
+import { addTopCommand } from "./commands/top.ts";
 
 /** The commands and their options. `quiet`: a wrong usage is only thrown (`CommanderError`), not written as well. */
 export function buildProgram(parts: Parts, { quiet = false }: { quiet?: boolean } = {}): Command {
@@ -25,6 +26,7 @@ export function buildProgram(parts: Parts, { quiet = false }: { quiet?: boolean 
   addInstallCommand(program, line);
   addDeployCommands(program, line);
   addInspectCommands(program, line);
+  addTopCommand(program, line);
   addLogsCommand(program, line);
   addRunCommand(program, line);
   addDomainsCommands(program, line);

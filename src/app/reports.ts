@@ -3,6 +3,7 @@ import { Count } from "./app.ts";
 import { DeployRecord } from "./deploy.ts";
 import { Isolation, IsolationLevel } from "./isolation.ts";
 import { Mode } from "./mode.ts";
+import { AppTraffic, TrafficCounts } from "./traffic.ts";
 
 /** What Maestro answers about itself and its apps: the outputs of the operations, and what `--json` prints. */
 
@@ -86,10 +87,14 @@ export const StatusReport = z.object({
       /** It accepts no more connections, and ends when those that it has do. */
       leaving: z.boolean().optional(),
       problem: z.string().optional(),
+      /** By app. */
+      traffic: z.record(z.string(), TrafficCounts).optional(),
     }),
   ),
   isolation: Isolation,
   apps: z.array(AppReport),
+  /** All workers together. */
+  traffic: z.array(AppTraffic).optional(),
 });
 export type StatusReport = z.infer<typeof StatusReport>;
 

@@ -3,6 +3,7 @@ import { AppName } from "../app/app.ts";
 import { AppReport, InstanceReport, StatusReport } from "../app/reports.ts";
 import { reportApps, reportInstances } from "../control/report.ts";
 import { removeApp, stopApp } from "../control/stop.ts";
+import { reportTraffic } from "../control/traffic.ts";
 import { operation } from "./operation.ts";
 
 export const appsOperation = operation({
@@ -30,24 +31,29 @@ export const statusOperation = operation({
   access: "admin",
   input: z.object({}),
   output: StatusReport,
-  handle: async ({ controller, process: { version, startedAt, http, rpc } }) => ({
-    version,
-    node: process.version,
-    pid: process.pid,
-    home: controller.config.home,
-    startedAt,
-    http,
-    rpc,
-    workers: (await controller.traffic.status()).map(({ pid, connections, requests, version, leaving }) => ({
-      pid,
-      connections,
-      requests,
+  handle: async ({ controller, process: { version, startedAt, http, rpc } }) => {
+    const workers = await controller.traffic.status();
+    return {
       version,
-      leaving,
-    })),
-    isolation: controller.runner.isolation,
-    apps: reportApps(controller),
-  }),
+      node: process.version,
+      pid: process.pid,
+      home: controller.config.home,
+      startedAt,
+      http,
+      rpc,
+      workers: workers.map(({ pid, connections, requests, version, leaving, traffic }) => ({
+        pid,
+        connections,
+        requests,
+        version,
+        leaving,
+        traffic,
+      })),
+      isolation: controller.runner.isolation,
+      apps: reportApps(controller),
+      traffic: reportTraffic(controller, workers).apps,
+    };
+  },
 });
 
 export const removeOperation = operation({

@@ -20,6 +20,7 @@ import {
   runTakenOperation,
 } from "./run.ts";
 import { scaleOperation } from "./scale.ts";
+import { trafficOperation } from "./traffic.ts";
 
 /** What Maestro can do. Every door opens onto this table. */
 export const operations: ReadonlyMap<string, Operation> = new Map(
@@ -31,6 +32,7 @@ export const operations: ReadonlyMap<string, Operation> = new Map(
     appsOperation,
     psOperation,
     statusOperation,
+    trafficOperation,
     limitsOperation,
     logsOperation,
     domainsOperation,

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { Mode } from "../app/mode.ts";
 import { ProxySettings } from "../app/proxy-settings.ts";
+import { TrafficCounts } from "../app/traffic.ts";
 
 /**
  * What the controller and a proxy worker say to each other, as lines of JSON on the worker's unix socket
@@ -87,6 +88,8 @@ export const WorkerStatus = z.object({
   inFlight: z.record(z.string(), InFlight),
   /** Instances that have failed several times in a row, and get no requests while others can take them. */
   out: z.array(instanceKey).default([]),
+  /** By app: what it has done since it started. */
+  traffic: z.record(z.string(), TrafficCounts).default({}),
   /** Maestro's version that it is of, and what it was started with: a controller of another version may want others. */
   version: z.string().default(""),
   settings: WorkerSettings.partial().default({}),

@@ -8,7 +8,7 @@ import type { Passage, Passages } from "./passage.ts";
 import { answerPlain, lateAnswer, lateBody, Refusal, tooLarge } from "./refusal.ts";
 import { setCookie } from "./sticky.ts";
 import type { Upstreams } from "./upstream.ts";
-import { clientLeaves, type Visit } from "./visit.ts";
+import { clientLeaves, noteAnswer, type Visit } from "./visit.ts";
 
 export type GeneralPathOptions = {
   passages: Passages<Socket>;
@@ -72,7 +72,6 @@ class Exchange {
   #continued = false;
   #retried = false;
   #answerTimer: NodeJS.Timeout | undefined;
-  #bodyBytes = 0;
 
   constructor(visit: Visit, options: GeneralPathOptions, proxy: HttpProxy) {
     this.#visit = visit;
@@ -142,6 +141,7 @@ class Exchange {
     if (isEventStream(incoming)) this.#becomeStream();
     // Whether the body still comes is the client's choice now: only a close makes it clear what follows.
     if (expectsContinue && !this.#continued) response.shouldKeepAlive = false;
+    noteAnswer(this.#visit, incoming);
     passOn(incoming, response, setCookie(this.#visit, this.#passage));
   }
 
@@ -187,9 +187,9 @@ class Exchange {
   /** While the body still comes the app has nothing to answer yet. */
   #bodyCame(bytes: number): void {
     this.#answerTimer?.refresh();
-    this.#bodyBytes += bytes;
+    this.#visit.bytesIn += bytes;
     const bounds = this.#passage?.place.route.bounds;
-    if (!bounds || this.#bodyBytes <= bounds.maxBody) return;
+    if (!bounds || this.#visit.bytesIn <= bounds.maxBody) return;
     if (this.#visit.response.headersSent) this.#visit.response.destroy();
     else this.#refuse(tooLarge(bounds));
     this.#outgoing?.destroy();

@@ -1,9 +1,13 @@
+import type { Place } from "./routes.ts";
+
 /** What is asked for, as far as it decides where a request goes. */
 export type Asked = {
   /** The `Host` header. */
   readonly host: string;
   /** The request target in origin form, or `*`. Looked at only where a hostname is shared by path. */
   readonly path: string;
+  /** Where it goes, from the moment in which that is known. */
+  place: Place | null;
   /** The value of a field, in lower case; "" without one. */
   field(name: string): string;
   /** What it says that its body has; 0 where it does not say. */

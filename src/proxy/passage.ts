@@ -123,6 +123,7 @@ export class Passages<Connection extends { destroy(): void }> {
   #find(asked: Asked): Place {
     const place = this.#options.routes.find(asked);
     if (!place) throw new Refusal(404, `host '${asked.host}' not found on this server.`);
+    asked.place = place;
     const { mode, state, bounds } = place.route;
     if (asked.bodyLength > bounds.maxBody) throw tooLarge(bounds);
     if (mode?.kind === "maintenance") throw new Maintenance(mode.message);

@@ -26,7 +26,7 @@ import { Routes } from "./routes.ts";
 import { SlowStart } from "./slow-start.ts";
 import { Tunnels } from "./tunnel.ts";
 import { Upstreams } from "./upstream.ts";
-import type { Visit } from "./visit.ts";
+import { countVisit, type Visit } from "./visit.ts";
 
 /** The parts of a worker, put together: what it does with connections, whoever accepts them. */
 export class Plane {
@@ -73,7 +73,10 @@ export class Plane {
     this.#general = new Front({
       general: new GeneralPath(general),
       tunnels: new Tunnels(general),
-      onEnd: accessLog ? (visit) => this.#loggedGeneral(visit) : () => {},
+      onEnd: (visit) => {
+        countVisit(visit);
+        if (accessLog) this.#loggedGeneral(visit);
+      },
       onClose,
     });
     const deadlines = new Deadlines();
@@ -111,12 +114,13 @@ export class Plane {
     return this.#leases.drain(instance, limits);
   }
 
-  status(): Pick<WorkerStatus, "connections" | "requests" | "inFlight" | "out"> {
+  status(): Pick<WorkerStatus, "connections" | "requests" | "inFlight" | "out" | "traffic"> {
     return {
       connections: this.#connections,
       requests: this.#bytes.requests + this.#general.requests,
       inFlight: this.#leases.inFlight(),
       out: this.#leases.out(),
+      traffic: this.#routes.traffic(),
     };
   }
 

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { malformed } from "./refusal.ts";
+import type { Place } from "./routes.ts";
 
 /** What a request asks for, once it is certain that it can be read in one way only. */
 export type RequestHead = {
@@ -9,6 +10,7 @@ export type RequestHead = {
   path: string;
   hasBody: boolean;
   isChunked: boolean;
+  place: Place | null;
   field(name: string): string;
   /** What it says that its body has; 0 where it does not say. */
   bodyLength: number;
@@ -42,7 +44,15 @@ export function readHead(request: IncomingMessage): RequestHead {
   const field = (name: string) => [request.headers[name] ?? ""].flat().join(", ");
   const bodyLength = Number(contentLength ?? 0);
   const hasBody = isChunked || bodyLength > 0;
-  return { ...target(url, method, hostHeader ?? ""), hasBody, isChunked, bodyLength, heldBytes, field };
+  return {
+    ...target(url, method, hostHeader ?? ""),
+    hasBody,
+    isChunked,
+    bodyLength,
+    heldBytes,
+    field,
+    place: null,
+  };
 }
 
 /** The headers that mean nothing certain when they come twice. */

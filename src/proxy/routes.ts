@@ -1,5 +1,7 @@
+import type { TrafficCounts } from "../app/traffic.ts";
 import type { AppRoute, RoutesChange, Upstream } from "../protocol/worker.ts";
 import { type Bounds, boundsOf } from "./bounds.ts";
+import { AppCounts } from "./counts.ts";
 import { type Asked, asReadLeniently, isBelow, leadsElsewhere } from "./mounts.ts";
 import { malformed } from "./refusal.ts";
 import type { SlowStart } from "./slow-start.ts";
@@ -9,6 +11,8 @@ export type Route = AppRoute & {
   /** Where the next search for an upstream begins, so that equals take turns. */
   turn: number;
   readonly bounds: Bounds;
+  /** Goes on from one to the next. */
+  readonly counts: AppCounts;
 };
 
 /** Where a request goes. */
@@ -32,6 +36,7 @@ type Site = {
 export class Routes {
   readonly #byApp = new Map<string, Route>();
   #sites = new Map<string, Site>();
+  readonly #counts = new Map<string, AppCounts>();
   readonly #answerMs: number;
   readonly #slowStart: SlowStart | undefined;
   readonly #watchers = new Set<(apps: ReadonlySet<string>) => void>();
@@ -51,6 +56,7 @@ export class Routes {
     if (replace) this.#byApp.clear();
     for (const app of remove) this.#byApp.delete(app);
     for (const route of put) this.#put(route);
+    for (const app of touched) if (!this.#byApp.has(app)) this.#counts.delete(app);
     this.#sites = sitesOf(this.#byApp.values());
     for (const watcher of [...this.#watchers]) watcher(touched);
   }
@@ -104,13 +110,20 @@ export class Routes {
   }
 
   table(): AppRoute[] {
-    return [...this.#byApp.values()].map(({ turn: _turn, bounds: _bounds, ...route }) => route);
+    return [...this.#byApp.values()].map(
+      ({ turn: _turn, bounds: _bounds, counts: _counts, ...route }) => route,
+    );
   }
 
   /** Calls back after each change, with the apps that it touched, until the returned function is called. */
   watch(watcher: (apps: ReadonlySet<string>) => void): () => void {
     this.#watchers.add(watcher);
     return () => this.#watchers.delete(watcher);
+  }
+
+  /** What has been done for each app. */
+  traffic(): Record<string, TrafficCounts> {
+    return Object.fromEntries([...this.#counts].map(([app, counts]) => [app, counts.report()]));
   }
 
   of(instance: string): Route | undefined {
@@ -131,8 +144,10 @@ export class Routes {
       this.#byApp.set(app, { ...other, hostnames: kept });
     }
     const stripped = route.stripped && { stripped: route.stripped.map(mountOf) };
+    const counts = this.#counts.get(route.app) ?? new AppCounts();
+    this.#counts.set(route.app, counts);
     const bounds = boundsOf(route.settings ?? {}, this.#answerMs);
-    this.#byApp.set(route.app, { ...route, hostnames: [...hostnames], ...stripped, bounds, turn: 0 });
+    this.#byApp.set(route.app, { ...route, hostnames: [...hostnames], ...stripped, bounds, counts, turn: 0 });
   }
 }
 

@@ -67,6 +67,10 @@ export class Tunnels {
     const more = setCookie(visit, { place, lease });
     this.#await(outgoing, visit, { answerMs, more }, (incoming, upstream, moreBytes) => {
       socket.off("readable", notice);
+      visit.answeredAt = performance.now();
+      socket.once("close", () => {
+        [visit.bytesIn, visit.bytesOut] = [upstream.bytesWritten, upstream.bytesRead];
+      });
       socket.write(answerHead(incoming, more), "latin1");
       socket.write(moreBytes);
       upstream.write(firstBytes);

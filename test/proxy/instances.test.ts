@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { boundsOf } from "../../src/proxy/bounds.ts";
+import { AppCounts } from "../../src/proxy/counts.ts";
 import { Leases } from "../../src/proxy/lease.ts";
 import type { Route } from "../../src/proxy/routes.ts";
 import { SlowStart } from "../../src/proxy/slow-start.ts";
@@ -122,6 +123,7 @@ describe("an instance that joins others", () => {
       ),
       turn: 0,
       bounds: boundsOf({}, 1000),
+      counts: new AppCounts(),
     });
     const [before, after] = [routeTo("old"), routeTo("old", "new")];
     slowStart.changed(before.upstreams, after.upstreams);

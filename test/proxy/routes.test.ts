@@ -13,7 +13,7 @@ function routesOf(...put: AppRoute[]): Routes {
 }
 
 const at = (routes: Routes, host: string, path = "/") =>
-  routes.find({ host, path, field: () => "", bodyLength: 0, heldBytes: 0 })?.route.app;
+  routes.find({ host, path, place: null, field: () => "", bodyLength: 0, heldBytes: 0 })?.route.app;
 
 describe("the lookup of a hostname", () => {
   it.each(["shop.test", "SHOP.Test", "shop.test.", "shop.test:8000", "Shop.TEST.:80"])(

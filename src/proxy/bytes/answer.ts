@@ -33,6 +33,10 @@ export class Answer {
   #informed = 0;
   /** Of its head; 0 before that has been passed on. */
   status = 0;
+  /** When its head was there; `performance.now()`. */
+  beganAt = 0;
+  /** Of its body, as they have been passed on. */
+  bodyBytes = 0;
   /** Something has come, whatever it was. */
   hasBegun = false;
   /** The client has been told to send its body. */
@@ -113,6 +117,8 @@ export class Answer {
     const ending = this.#asker.onHead(head, body);
     this.#body = body;
     this.status = head.status;
+    this.beganAt = performance.now();
+    this.bodyBytes = body.passTo - head.end;
     this.isConnectionKept = head.isKept && !body.isEndless && next === end;
     this.#write(bytes, body.passTo, ending, body.tail);
   }
@@ -121,6 +127,7 @@ export class Answer {
     if (!this.#mayBeTunnel) throw notHttp();
     this.isTunnel = true;
     this.status = head.status;
+    this.beganAt = performance.now();
     this.#write(bytes, end, "upgraded", null);
   }
 
@@ -135,6 +142,7 @@ export class Answer {
   #takeBody(upstream: Wire, bytes: Buffer, length: number): void {
     const { wire: client } = this.#asker;
     const next = this.#body.follow(bytes, 0, length);
+    this.bodyBytes += this.#body.passTo;
     upstream.passOn(client, bytes, 0, this.#body.passTo);
     if (this.#body.tail) client.write(this.#body.tail);
     if (next !== length) this.isConnectionKept = false;

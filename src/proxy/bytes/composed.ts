@@ -1,4 +1,5 @@
 import type { Asked } from "../mounts.ts";
+import type { Place } from "../routes.ts";
 import { space } from "./characters.ts";
 import { mostUnread } from "./inbox.ts";
 import type { RequestHead } from "./request.ts";
@@ -14,6 +15,8 @@ export class ComposedRequest implements Asked {
   /** The protocol of the tunnel that it asks for. */
   readonly upgrade: string | null;
   readonly bodyLength: number;
+  readonly beganAt = performance.now();
+  place: Place | null = null;
   /** Of the body, with what frames it. */
   bodyCame: number;
 

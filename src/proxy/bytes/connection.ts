@@ -3,13 +3,14 @@ import { plainAnswer, refusalFor } from "./answers.ts";
 import type { Body } from "./body.ts";
 import { requestFor } from "./compose.ts";
 import { ComposedRequest } from "./composed.ts";
+import { countServed } from "./count.ts";
 import { type Deadlines, never, type Timed } from "./deadlines.ts";
 import { Exchange, type ExchangeOptions } from "./exchange.ts";
 import { Inbox, type Taker } from "./inbox.ts";
 import type { Introduced } from "./introduction.ts";
 import { Origin } from "./origin.ts";
 import type { RequestHead } from "./request.ts";
-import { splice, type Tunnel } from "./splice.ts";
+import { splice } from "./splice.ts";
 import { clientTimes } from "./times.ts";
 import type { Reader, Wire } from "./wire.ts";
 
@@ -44,6 +45,7 @@ export class ClientConnection implements Reader, Taker, Timed {
   /** The latest answer has not left yet. */
   #isFlushing = false;
   #left: AbortController | null = null;
+  #tunnel: Wire | null = null;
 
   /** `introduced`: what a balancer has said of the client. */
   constructor(open: (reader: Reader) => Wire, options: ConnectionOptions, introduced: Introduced = null) {
@@ -191,11 +193,12 @@ export class ClientConnection implements Reader, Taker, Timed {
     else this.wire.destroy();
   }
 
-  becomeTunnel(upstream: Wire, tunnel: Tunnel): void {
+  becomeTunnel(upstream: Wire, isWebSocket: boolean, idleMs: number): void {
     this.#options.deadlines.delete(this);
     const unread = this.#inbox.close();
     if (unread.length > 0) upstream.write(unread);
-    splice(this.wire, upstream, tunnel, () => this.onClose());
+    this.#tunnel = upstream;
+    splice(this.wire, upstream, { isWebSocket, idleMs }, () => this.onClose());
     if (this.#hasEnded) this.wire.reader.onEnd();
     else this.wire.resume();
   }
@@ -233,6 +236,8 @@ export class ClientConnection implements Reader, Taker, Timed {
   }
 
   #served(exchange: Exchange | null): void {
-    if (exchange) this.#options.onServed?.({ exchange, address: this.#origin?.address ?? "" });
+    if (!exchange) return;
+    countServed(exchange, this.#tunnel);
+    this.#options.onServed?.({ exchange, address: this.#origin?.address ?? "" });
   }
 }

@@ -24,7 +24,7 @@ export class Exchange implements Reader, Asker {
   readonly request: ComposedRequest;
   readonly #client: ClientConnection;
   readonly #options: ExchangeOptions;
-  readonly #answer: Answer;
+  readonly answer: Answer;
   #phase: Phase = "waiting";
   #lease: Lease | null = null;
   /** A line of its own in the answer's head; "" for none. */
@@ -41,7 +41,7 @@ export class Exchange implements Reader, Asker {
     this.request = request;
     this.#client = client;
     this.#options = options;
-    this.#answer = new Answer(this, request);
+    this.answer = new Answer(this, request);
   }
 
   /** Throws a `Refusal`. The instance is claimed before this returns, unless it has to be waited for. */
@@ -64,14 +64,13 @@ export class Exchange implements Reader, Asker {
     return this.#phase === "waiting";
   }
 
-  /** The head of an answer has been passed on. */
   get hasAnswered(): boolean {
-    return this.#answer.status !== 0;
+    return this.answer.status !== 0;
   }
 
   /** Of the answer that the client got; 0 without one. */
   get status(): number {
-    return this.#refusedWith || this.#answer.status;
+    return this.#refusedWith || this.answer.status;
   }
 
   get targetPort(): number | undefined {
@@ -80,7 +79,7 @@ export class Exchange implements Reader, Asker {
 
   /** Whether the client sends the body that it has announced is its own choice. */
   get isUncertain(): boolean {
-    return this.request.expectsContinue && !this.#answer.isContinued;
+    return this.request.expectsContinue && !this.answer.isContinued;
   }
 
   /** More of the request's body. */
@@ -125,20 +124,20 @@ export class Exchange implements Reader, Asker {
     const upstream = this.#upstream;
     if (!upstream) return;
     try {
-      this.#answer.take(upstream.wire, bytes, length);
+      this.answer.take(upstream.wire, bytes, length);
     } catch (error) {
       if (this.hasAnswered) this.#cut();
       else this.refuse(error instanceof Refusal ? error : notHttp());
       return;
     }
-    if (this.#answer.isTunnel) this.#becomeTunnel(upstream);
-    else if (this.#answer.isComplete) this.#finish();
+    if (this.answer.isTunnel) this.#becomeTunnel(upstream);
+    else if (this.answer.isComplete) this.#finish();
     else if (this.hasAnswered) this.#waitForMore(upstream.wire);
   }
 
   onEnd(): void {
     if (!this.hasAnswered) this.#broke();
-    else if (this.#answer.close()) this.#finish();
+    else if (this.answer.close()) this.#finish();
     else this.#cut();
   }
 
@@ -203,20 +202,19 @@ export class Exchange implements Reader, Asker {
   /** From here on the connections belong together; the lease lasts until the client's closes. */
   #becomeTunnel(upstream: UpstreamConnection): void {
     this.#upstream = null;
-    const tunnel = { isWebSocket: this.request.isWebSocket, idleMs: this.#bounds.streamIdleMs };
-    this.#client.becomeTunnel(upstream.giveAway(), tunnel);
+    this.#client.becomeTunnel(upstream.giveAway(), this.request.isWebSocket, this.#bounds.streamIdleMs);
   }
 
   #finish(): void {
     this.#phase = "done";
-    this.#letGo(this.#answer.isConnectionKept && !this.#client.isUnfinished && this.request.upgrade === null);
+    this.#letGo(this.answer.isConnectionKept && !this.#client.isUnfinished && this.request.upgrade === null);
     this.#client.finish();
   }
 
   /** The instance broke off before its answer. A kept connection may have been closed before the request came there. */
   #broke(): void {
     if (this.#phase !== "asked") return;
-    if (!this.#isReused || this.#answer.hasBegun || !this.request.isRepeatable) {
+    if (!this.#isReused || this.answer.hasBegun || !this.request.isRepeatable) {
       this.#lease?.failed();
       this.refuse(new Refusal(502, "The app broke off before it answered."));
       return;
@@ -230,7 +228,7 @@ export class Exchange implements Reader, Asker {
   #cut(): void {
     this.#phase = "done";
     this.#letGo(false);
-    this.#client.cut(this.#answer.isEndless);
+    this.#client.cut(this.answer.isEndless);
   }
 
   /** More has come of a body without a length than may. What an answer has begun to say is not taken back. */
