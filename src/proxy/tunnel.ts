@@ -67,6 +67,7 @@ export class Tunnels {
     const more = setCookie(visit, { place, lease });
     this.#await(outgoing, visit, { answerMs, more }, (incoming, upstream, moreBytes) => {
       socket.off("readable", notice);
+      lease.answered();
       visit.answeredAt = performance.now();
       socket.once("close", () => {
         [visit.bytesIn, visit.bytesOut] = [upstream.bytesWritten, upstream.bytesRead];

@@ -16,5 +16,8 @@ it("what the workers have counted is told by app, all of them together and each"
   expect(status.traffic).toMatchObject([{ app: "shop", requests: 20 }]);
   const each = status.workers.map(({ traffic }) => traffic?.["shop"]?.requests ?? 0);
   expect(each.reduce((sum, count) => sum + count, 0)).toBe(20);
+  const done = (await client.call("audit", {})).map(({ did }) => did);
+  expect(done).toContain("restart");
+  expect(done).not.toContain("traffic"); // `top` asks each second.
   await expect(client.call("traffic", { app: "nobody" })).rejects.toMatchObject({ code: "APP_NOT_FOUND" });
 });

@@ -202,6 +202,7 @@ export class Exchange implements Reader, Asker {
   /** From here on the connections belong together; the lease lasts until the client's closes. */
   #becomeTunnel(upstream: UpstreamConnection): void {
     this.#upstream = null;
+    this.#lease?.answered();
     this.#client.becomeTunnel(upstream.giveAway(), this.request.isWebSocket, this.#bounds.streamIdleMs);
   }
 
