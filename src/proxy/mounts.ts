@@ -25,7 +25,7 @@ export function isBelow(path: string, prefix: string): boolean {
 
 /**
  * The path as the most lenient of readers would understand it: percent codes resolved, a backslash taken for a slash,
- * parameters behind `;` cut off, empty segments and dot segments gone. Apps differ in which of these they do; where all
+ * what is behind `;` or NUL cut off, empty segments and dot segments gone. Apps differ in which of these they do; where all
  * of them together lead to another mount, the path means two things.
  */
 export function asReadLeniently(target: string): string {
@@ -33,7 +33,7 @@ export function asReadLeniently(target: string): string {
   const path = decoded(query === -1 ? target : target.slice(0, query));
   const kept: string[] = [];
   for (const part of path.replaceAll("\\", "/").split("/")) {
-    const name = part.replace(/;.*$/s, "");
+    const name = part.split(/[;\0]/, 1)[0] ?? "";
     if (name === "..") kept.pop();
     else if (name !== "" && name !== ".") kept.push(name);
   }

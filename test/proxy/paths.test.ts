@@ -80,6 +80,8 @@ describe.each(Object.keys(planes))("%s", (title) => {
     "/%70ayments",
     "/payments%2fa",
     "/payments%5ca",
+    "/payments%3fa",
+    "/payments%00a",
     "/kept/../payments",
   ])("refuses a path that is one app's as sent, and another's as some read it: %s", async (path) => {
     expect(await get(path)).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/);
