@@ -21,6 +21,7 @@ import {
   startFloor,
   startHaproxy,
   startHttpProxy,
+  startLoggingMaestro,
   startMaestro,
   startNginx,
   startUpstream,
@@ -37,6 +38,11 @@ const scenarios: Record<string, Scenario> = {
   close: {
     title: "GET, 6 bytes, Connection: close",
     load: { path: "/small", connections: 32, closes: true },
+    unit: "request",
+  },
+  "access-log": {
+    title: "GET, 6 bytes, Maestro also with an access log",
+    load: { path: "/small", connections: 64 },
     unit: "request",
   },
 };
@@ -145,6 +151,11 @@ try {
       const floor = await startFloor(directory, upstream.port);
       others.push(floor);
       await compare(scenario, new Map([...proxies, ["node:net, accept and answer", floor]]));
+    } else if (name === "access-log") {
+      const logging = await startLoggingMaestro(directory, upstream.port);
+      others.push(logging);
+      const some = [...proxies].filter(([name]) => ["Maestro", "nginx"].includes(name));
+      await compare(scenario, new Map([...some, ["Maestro, access log", logging]]));
     } else await compare(scenario, proxies);
   }
 } finally {

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
-import type { RunStarted } from "../src/app/reports.ts";
+import type { RunStarted } from "../src/app/run-reports.ts";
 import { MaestroError } from "../src/errors.ts";
 import { backoff } from "../src/lib/backoff.ts";
 import { type Connection, type ConnectOptions, openConnection } from "./connection.ts";

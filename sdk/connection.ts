@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { connect as connectSocket, type NetConnectOpts } from "node:net";
-import type { DeployProgress, LogLine, RunOutput, RunStarted } from "../src/app/reports.ts";
+import type { DeployProgress, LogLine } from "../src/app/reports.ts";
+import type { RunOutput, RunStarted } from "../src/app/run-reports.ts";
 import { isSystemError, MaestroError } from "../src/errors.ts";
 import { JsonLines } from "../src/lib/json-lines.ts";
 import { type DnodeFunction, type DnodeMethods, DnodePeer } from "../src/protocol/dnode.ts";

@@ -1,7 +1,7 @@
 import { constants } from "node:fs";
 import { access, realpath, stat } from "node:fs/promises";
 import { resolve, sep } from "node:path";
-import { normalizeHostname } from "../src/app/app.ts";
+import { normalizeMount } from "../src/app/mount.ts";
 import type { DeployProgress, DeployReport } from "../src/app/reports.ts";
 import { isSystemError, MaestroError } from "../src/errors.ts";
 import { appNameOf } from "./app-name.ts";
@@ -105,9 +105,13 @@ function describe({ changed, deleted }: CopyReport): string {
 }
 
 function checkedHostname(text: string): string {
-  const hostname = normalizeHostname(text);
+  const hostname = normalizeMount(text);
   if (hostname !== null) return hostname;
-  throw new MaestroError("BAD_INPUT", `"${text}" is not a DNS hostname`, { hostname: text });
+  throw new MaestroError(
+    "BAD_INPUT",
+    `"${text}" is not a DNS hostname, nor one with a plain path behind it`,
+    { hostname: text },
+  );
 }
 
 async function existingDirectory(given: string): Promise<string> {

@@ -6,9 +6,9 @@ export type {
   DoctorCheck,
   InstanceReport,
   LogLine,
-  RunReport,
   StatusReport,
 } from "../src/app/reports.ts";
+export type { RunReport } from "../src/app/run-reports.ts";
 export { type ErrorCode, MaestroError } from "../src/errors.ts";
 export { connect } from "./client.ts";
 export { type DeployOptions, type DeployStep, deploy } from "./deploy.ts";

@@ -12,21 +12,21 @@ import type {
   DoctorCheck,
   InstanceReport,
   LogLine,
+  ModeReport,
   ReleasesReport,
   ReloadReport,
-  RunOutput,
-  RunReport,
-  RunStarted,
   ScaleReport,
   StatusReport,
 } from "../src/app/reports.ts";
+import type { RunOutput, RunReport, RunStarted } from "../src/app/run-reports.ts";
+import type { TrafficReport } from "../src/app/traffic.ts";
 import type { DataReport } from "../src/protocol/data.ts";
 import type { SshHost } from "./ssh.ts";
 
 type AppInput = { app: string };
 type RunInput = { app: string; run: string };
 type DomainInput = { app: string; hostname: string };
-type DomainsOutput = { app: string; hostnames: string[] };
+type DomainsOutput = { app: string; hostnames: string[]; stripped: string[] };
 
 /** What a server can be asked, by name: what goes in, what comes out. */
 export type Operations = {
@@ -45,12 +45,13 @@ export type Operations = {
   apps: { input: object; output: AppReport[] };
   ps: { input: { app?: string }; output: InstanceReport[] };
   status: { input: object; output: StatusReport };
+  traffic: { input: { app?: string }; output: TrafficReport };
   logs: {
     input: { app: string; lines?: number; follow?: boolean; process?: string; after?: string[] };
     output: { lines: LogLine[] };
   };
   domains: { input: AppInput; output: DomainsOutput };
-  domains_add: { input: DomainInput; output: DomainsOutput };
+  domains_add: { input: DomainInput & { stripPrefix?: boolean }; output: DomainsOutput };
   domains_remove: { input: DomainInput; output: DomainsOutput };
   config: { input: AppInput; output: ConfigReport };
   config_set: {
@@ -61,6 +62,10 @@ export type Operations = {
   remove: { input: { app: string; data?: boolean }; output: { app: string; removed: string[] } };
   releases: { input: { app: string; deploys?: number }; output: ReleasesReport };
   scale: { input: { app: string; counts?: Record<string, Count>; wait?: boolean }; output: ScaleReport };
+  pause: { input: AppInput & { holdFor?: number }; output: ModeReport };
+  resume: { input: AppInput; output: ModeReport };
+  maintenance_on: { input: AppInput & { message?: string }; output: ModeReport };
+  maintenance_off: { input: AppInput; output: ModeReport };
   rollback: { input: { app: string; to?: number; wait?: boolean }; output: DeployReport };
   builds: { input: { app?: string }; output: BuildReport[] };
   builds_cancel: { input: { id: string; app?: string }; output: BuildReport };

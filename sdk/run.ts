@@ -1,5 +1,5 @@
 import type { CallersSignal, CallersTerminal, TerminalSize } from "../src/app/one-off.ts";
-import type { RunOutput, RunReport, RunStarted } from "../src/app/reports.ts";
+import type { RunOutput, RunReport, RunStarted } from "../src/app/run-reports.ts";
 import { MaestroError, toWire } from "../src/errors.ts";
 import type { Operations, Session } from "./operations.ts";
 

@@ -79,6 +79,7 @@ const Settings = z.strictObject({
   buildCpu: LimitsInput.shape.cpu,
   keepReleases: z.preprocess(number, z.int().min(1).max(1000)).default(5),
   keepReleaseDays: z.preprocess(number, z.int().min(1).max(36_500)).default(90),
+  maxConnections: z.preprocess(number, z.int().min(1).max(1_000_000)).default(16_000),
   trustedProxies: z.preprocess(list, z.array(z.string())).default([]),
   accessLog: z.preprocess(flag, z.boolean()).default(false),
   /** MB. */

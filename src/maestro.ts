@@ -102,6 +102,7 @@ export function workerProgram(config: Config): WorkerProgram {
       holdMs: config.hold * 1000,
       answerMs: config.answerTimeout * 1000,
       trustedProxies: config.trustedProxies,
+      maxConnections: config.maxConnections,
       accessLog: config.accessLog,
     },
     count: config.workers ?? availableParallelism(),

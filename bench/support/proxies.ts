@@ -1,5 +1,6 @@
 import { type ChildProcess, fork, spawn } from "node:child_process";
 import { once } from "node:events";
+import { openSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
@@ -18,8 +19,14 @@ export type Running = { pid: number; port: number; end(): Promise<void> };
 export type Start = (directory: string, upstreamPort: number) => Promise<Running>;
 
 /** One Maestro worker with one app, which lives at `bench.test`. */
-export const startMaestro: Start = async (directory, upstreamPort) => {
-  const control = join(directory, "worker.sock");
+export const startMaestro: Start = (directory, upstreamPort) => startWorker(directory, upstreamPort, false);
+
+/** The same, which writes a line for each request into a file. */
+export const startLoggingMaestro: Start = (directory, upstreamPort) =>
+  startWorker(directory, upstreamPort, true);
+
+async function startWorker(directory: string, upstreamPort: number, accessLog: boolean): Promise<Running> {
+  const control = join(directory, accessLog ? "logging-worker.sock" : "worker.sock");
   const port = await getPort();
   const settings: WorkerSettings = {
     control,
@@ -27,12 +34,13 @@ export const startMaestro: Start = async (directory, upstreamPort) => {
     holdMs: 1000,
     answerMs: 10_000,
     trustedProxies: [],
-    accessLog: false,
+    accessLog,
   };
   const execArgv = process.env["BENCH_NODE_OPTIONS"]?.split(" ") ?? [];
   const worker = fork(join(root, "src/proxy/worker.ts"), [JSON.stringify(settings)], {
     detached: true,
     execArgv,
+    stdio: ["ignore", accessLog ? openSync(join(directory, "access.log"), "w") : "inherit", "inherit", "ipc"],
   });
   await once(worker, "message");
   const channel = await connectChannel(control, exchanges);
@@ -40,7 +48,7 @@ export const startMaestro: Start = async (directory, upstreamPort) => {
   const route = { app: "bench", hostnames: ["bench.test"], state: "serving" as const, upstreams };
   await channel.ask("routes", { put: [route], remove: [] });
   return running(worker, port, "SIGTERM");
-};
+}
 
 export const startHttpProxy: Start = async (_directory, upstreamPort) => {
   const port = await getPort();

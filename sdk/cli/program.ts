@@ -10,12 +10,14 @@ import { addInstallCommand } from "./commands/install.ts";
 import { addKeysCommands } from "./commands/keys.ts";
 import { addLimitsCommand } from "./commands/limits.ts";
 import { addLogsCommand } from "./commands/logs.ts";
+import { addModeCommands } from "./commands/mode.ts";
 import { addReloadCommand } from "./commands/reload.ts";
 import { addRollbackCommand } from "./commands/rollback.ts";
 import { addRunCommand } from "./commands/run.ts";
 import { addScaleCommand } from "./commands/scale.ts";
 import { addServeCommand } from "./commands/serve.ts";
 import { addStopCommands } from "./commands/stop.ts";
+import { addTopCommand } from "./commands/top.ts";
 
 /** The commands and their options. `quiet`: a wrong usage is only thrown (`CommanderError`), not written as well. */
 export function buildProgram(parts: Parts, { quiet = false }: { quiet?: boolean } = {}): Command {
@@ -25,6 +27,7 @@ export function buildProgram(parts: Parts, { quiet = false }: { quiet?: boolean 
   addInstallCommand(program, line);
   addDeployCommands(program, line);
   addInspectCommands(program, line);
+  addTopCommand(program, line);
   addLogsCommand(program, line);
   addRunCommand(program, line);
   addDomainsCommands(program, line);
@@ -33,6 +36,7 @@ export function buildProgram(parts: Parts, { quiet = false }: { quiet?: boolean 
   addConfigCommands(program, line);
   addScaleCommand(program, line);
   addLimitsCommand(program, line);
+  addModeCommands(program, line);
   addKeysCommands(program, line);
   addDataCommands(program, line);
   addStopCommands(program, line);

@@ -21,8 +21,11 @@ const Input = z.object({
 const telling = new Set(
   "apps ps status logs domains releases builds config doctor keys audit data_status".split(" "),
 );
-/** Parts of a program that was begun by `run`, which is written down: every key that is pressed would be a line. */
-const ofRun = new Set(["run_input", "run_taken", "run_resize", "run_signal"]);
+/**
+ * Never written down, since it would drown the rest: parts of a program that was begun by `run`, which is, where every key
+ * that is pressed would be a line; and the counts, for which `top` asks each second.
+ */
+const incessant = new Set(["run_input", "run_taken", "run_resize", "run_signal", "traffic"]);
 /** What makes a release of what lies in incoming/. */
 const releasing = new Set(["restart", "restart_app"]);
 
@@ -52,7 +55,7 @@ export class Turns {
     const app = input.app ?? input.name;
     const began = performance.now();
     const facts = { ...describeCaller(principal), did: name, ...(app === undefined ? {} : { app }) };
-    const isNoted = !ofRun.has(name) && (principal.kind === "key" || !telling.has(name));
+    const isNoted = !incessant.has(name) && (principal.kind === "key" || !telling.has(name));
     const note = (outcome: Pick<AuditEntry, "outcome" | "why">) =>
       isNoted &&
       this.#parts.audit.note({ ...facts, ...outcome, tookMs: Math.round(performance.now() - began) });

@@ -1,6 +1,8 @@
 import { domainToASCII } from "node:url";
 import { z } from "zod";
 import { LimitsChange } from "./limits.ts";
+import { Mode } from "./mode.ts";
+import { ProxySettings } from "./proxy-settings.ts";
 
 /** An app's name: also a directory name and a DNS label. */
 export const AppName = z
@@ -43,7 +45,10 @@ export type Count = z.infer<typeof Count>;
 export const App = z.object({
   v: z.literal(1),
   name: AppName,
+  /** Those of which a path prefix only is its own have that behind them: `example.com/payments`. */
   hostnames: z.array(z.string()),
+  /** Those of them whose prefix is taken off the path before the app sees it. */
+  stripped: z.array(z.string()).default([]),
   user: AppUser.nullable(),
   /** The number of the release that is wanted; null before the first one that was ready. */
   release: z.int().min(1).nullable(),
@@ -59,7 +64,11 @@ export const App = z.object({
   scale: z.record(z.string(), Count).default({}),
   /** What of the limits was set by `maestro limits`: it goes above what the release asks for. */
   limits: LimitsChange.default({}),
+  /** What its release asks of the proxy. */
+  proxy: ProxySettings.default({}),
   stopped: z.boolean().default(false),
+  /** Null: requests are answered. */
+  mode: Mode.nullable().default(null),
 });
 export type App = z.infer<typeof App>;
 

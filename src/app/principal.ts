@@ -17,6 +17,19 @@ export function mayCall(principal: Principal, access: Access, app: string | unde
   return access === "app" && app !== undefined && principal.apps.includes(app);
 }
 
+/** What a change of an app has to know of who asks for it. */
+export type Caller = {
+  /** For the log, and for whoever is told `BUSY`. */
+  by: string;
+  /** The apps that the caller may change; absent: all. */
+  apps?: readonly string[];
+};
+
+export const callerOf = (principal: Principal): Caller => ({
+  by: describePrincipal(principal),
+  ...(principal.kind === "key" ? { apps: principal.apps } : {}),
+});
+
 /** A principal as people are told of it. */
 export const describePrincipal = (principal: Principal) =>
   principal.kind === "key" ? `key ${principal.name}` : `an admin (${principal.via})`;

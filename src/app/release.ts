@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { AppName } from "./app.ts";
 import { LimitsChange } from "./limits.ts";
+import { ProxySettings } from "./proxy-settings.ts";
 
 /** How a process of an app is started. */
 export const Start = z.discriminatedUnion("kind", [
@@ -46,10 +47,14 @@ export const ReleasePlan = z.object({
   warm: z.boolean().optional(),
   /** Hostnames that app.json's `maestro.hostnames` asks for. */
   hostnames: z.array(z.string()),
+  /** Those of them whose path prefix is taken off. */
+  stripped: z.array(z.string()).optional(),
   /** Whether app.json's `maestro.storage` asks for a directory that survives restarts. */
   storage: z.boolean().default(false),
   /** What app.json's `maestro.limits` asks for. */
   limits: LimitsChange.default({}),
+  /** What app.json's `maestro.proxy` asks for. */
+  proxy: ProxySettings.optional(),
   /** What was read but is not acted on, in sentences for the person who deploys. */
   notes: z.array(z.string()),
 });

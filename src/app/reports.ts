@@ -2,6 +2,8 @@ import { z } from "zod";
 import { Count } from "./app.ts";
 import { DeployRecord } from "./deploy.ts";
 import { Isolation, IsolationLevel } from "./isolation.ts";
+import { Mode } from "./mode.ts";
+import { AppTraffic, TrafficCounts } from "./traffic.ts";
 
 /** What Maestro answers about itself and its apps: the outputs of the operations, and what `--json` prints. */
 
@@ -23,6 +25,10 @@ export const InstanceReport = z.object({
   /** Bytes. Null: not counted on this machine, or not limited. */
   memory: z.object({ now: z.int().nullable(), limit: z.int().nullable() }),
   inFlight: z.object({ requests: z.int(), streams: z.int() }),
+  /** How many proxy workers have taken it out: it failed several times in a row. */
+  outAt: z.int().optional(),
+  /** Of its app: new requests do not get here. */
+  mode: z.enum(["paused", "maintenance"]).optional(),
 });
 export type InstanceReport = z.infer<typeof InstanceReport>;
 
@@ -38,6 +44,8 @@ export const AppReport = z.object({
   urls: z.array(z.string()),
   release: z.int().nullable(),
   state: AppState,
+  /** New requests are not answered by the app, whatever its state. */
+  mode: Mode.optional(),
   instances: z.int(),
   /** For `failing` and `broken`: what happened, and what to do. */
   problem: z.string().optional(),
@@ -58,6 +66,9 @@ export const AppReport = z.object({
 });
 export type AppReport = z.infer<typeof AppReport>;
 
+export const ModeReport = z.object({ app: z.string(), mode: Mode.nullable() });
+export type ModeReport = z.infer<typeof ModeReport>;
+
 export const StatusReport = z.object({
   version: z.string(),
   node: z.string(),
@@ -76,12 +87,16 @@ export const StatusReport = z.object({
       /** It accepts no more connections, and ends when those that it has do. */
       leaving: z.boolean().optional(),
       problem: z.string().optional(),
+      /** By app. */
+      traffic: z.record(z.string(), TrafficCounts).optional(),
     }),
   ),
   isolation: Isolation,
   /** The databases that are served from their second home. */
   databasesAway: z.array(z.object({ app: z.string(), since: z.string(), reason: z.string() })).optional(),
   apps: z.array(AppReport),
+  /** All workers together. */
+  traffic: z.array(AppTraffic).optional(),
 });
 export type StatusReport = z.infer<typeof StatusReport>;
 
@@ -218,23 +233,6 @@ export const LogLine = z.object({
   cursor: z.string().optional(),
 });
 export type LogLine = z.infer<typeof LogLine>;
-
-/** What `onStarted` receives when a one-off program is there. `run` names it to the calls that concern it. */
-export const RunStarted = z.object({ run: z.string(), instance: z.string(), release: z.int(), pid: z.int() });
-export type RunStarted = z.infer<typeof RunStarted>;
-
-/** What `onOutput` receives of a one-off program: bytes in base64. A terminal has standard output alone. */
-export const RunOutput = z.object({ stream: z.enum(["stdout", "stderr"]), bytes: z.string() });
-export type RunOutput = z.infer<typeof RunOutput>;
-
-/** How a one-off program ended: its exit code, or the signal that ended it; both null: nobody saw how. */
-export const RunReport = z.object({
-  exitCode: z.int().nullable(),
-  signal: z.string().nullable(),
-  /** Why it was ended, where it did not end by itself. */
-  reason: z.string().optional(),
-});
-export type RunReport = z.infer<typeof RunReport>;
 
 export const DoctorCheck = z.object({
   name: z.string(),

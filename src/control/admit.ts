@@ -1,17 +1,16 @@
 import type { App } from "../app/app.ts";
 import type { DeployRecord } from "../app/deploy.ts";
+import type { Caller } from "../app/principal.ts";
 import type { DeployProgress } from "../app/reports.ts";
 import { MaestroError } from "../errors.ts";
 import type { Controller } from "./controller.ts";
 import type { Deploy } from "./deploy.ts";
 
 /** Who asks for a change of an app, and whether it waits for its turn. */
-export type TurnRequest = {
+export type TurnRequest = Caller & {
   app: string;
   /** While another deploy of the app is under way: wait for it instead of failing with `BUSY`. */
   wait: boolean;
-  /** Who asks, for the log and for whoever is told `BUSY`. */
-  by: string;
   onProgress?: ((progress: DeployProgress) => void) | undefined;
 };
 
@@ -96,16 +95,21 @@ async function publishIfAway(controller: Controller, name: string): Promise<void
 export class HostnameClaims implements Disposable {
   readonly #controller: Controller;
   readonly #app: string;
+  readonly #apps: Caller["apps"];
   readonly #hostnames = new Set<string>();
 
-  constructor(controller: Controller, app: string) {
+  constructor(controller: Controller, app: string, { apps }: Pick<Caller, "apps"> = {}) {
     this.#controller = controller;
     this.#app = app;
+    this.#apps = apps;
   }
 
   /** All of them or none. Throws `HOSTNAME_TAKEN`. */
   add(hostnames: readonly string[]): void {
-    for (const hostname of hostnames) refuseTaken(this.#controller, this.#app, hostname);
+    for (const hostname of hostnames) {
+      refuseTaken(this.#controller, this.#app, hostname);
+      if (this.#apps) refuseForeign(this.#controller, this.#app, hostname, this.#apps);
+    }
     for (const hostname of hostnames) {
       this.#hostnames.add(hostname);
       this.#controller.claims.set(hostname, this.#app);
@@ -127,7 +131,24 @@ function refuseTaken(controller: Controller, app: string, hostname: string): voi
   );
 }
 
-/** The app with hostnames added to those that it has. */
-export function withHostnames(app: App, hostnames: readonly string[]): App {
-  return { ...app, hostnames: [...new Set([...app.hostnames, ...hostnames])] };
+/**
+ * Whoever has a part of a hostname acts towards browsers as the whole of it, with its cookies: only somebody who may change
+ * the other apps there can add one.
+ */
+function refuseForeign(controller: Controller, app: string, mount: string, apps: readonly string[]): void {
+  if (controller.registry.ownerOf(mount)?.name === app) return;
+  const owner = controller.registry.sharing(mount).find(({ name }) => name !== app && !apps.includes(name));
+  if (!owner) return;
+  throw new MaestroError(
+    "HOSTNAME_TAKEN",
+    `${mount} would share its hostname with the app "${owner.name}", which is not one of yours; let an admin add it`,
+    { hostname: mount, app, owner: owner.name },
+  );
+}
+
+/** The app with hostnames added to those that it has. `stripped`: those of them of which the prefix is taken off. */
+export function withHostnames(app: App, hostnames: readonly string[], stripped?: readonly string[]): App {
+  const added = { ...app, hostnames: [...new Set([...app.hostnames, ...hostnames])] };
+  if (!stripped) return added;
+  return { ...added, stripped: [...app.stripped.filter((mount) => !hostnames.includes(mount)), ...stripped] };
 }

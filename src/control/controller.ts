@@ -1,6 +1,7 @@
 import type { App } from "../app/app.ts";
 import { hostnamesOf } from "../app/app.ts";
 import type { Exit } from "../app/instance.ts";
+import { hostnameOfMount } from "../app/mount.ts";
 import type { Config } from "../config.ts";
 import { MaestroError } from "../errors.ts";
 import type { Log } from "../lib/log.ts";
@@ -154,7 +155,8 @@ export class Controller {
 
   /** What apps find as hosts of this machine, so that they call each other where no DNS knows them. */
   nameHosts(): void {
-    const hostnames = this.registry.all().flatMap((app) => this.hostnames(app));
+    const mounts = this.registry.all().flatMap((app) => this.hostnames(app));
+    const hostnames = [...new Set(mounts.map(hostnameOfMount))];
     this.runner.nameHosts(hostnames.filter((hostname) => isOurs(hostname, this.config.domain)));
   }
 
@@ -167,7 +169,9 @@ export class Controller {
     const reviving = runtime.problem === null && runtime.revivals.size > 0;
     const coming = reviving || runtime.deploying !== null;
     const state = upstreams.length > 0 ? "serving" : coming ? "starting" : "away";
-    return { app: app.name, hostnames: [...this.hostnames(app)], state, upstreams };
+    const hostnames = [...this.hostnames(app)];
+    const { name, stripped, mode, proxy: settings } = app;
+    return { app: name, hostnames, stripped, state, upstreams, settings, ...(mode ? { mode } : {}) };
   }
 
   /** Resolves when every worker routes an app's traffic as it should be now. */

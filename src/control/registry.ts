@@ -2,6 +2,7 @@ import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { App, type AppUser, hostnamesOf } from "../app/app.ts";
+import { sharesHostname } from "../app/mount.ts";
 import { firstAppUid, type UidBlock, uidBlockAround, uidBlockOf } from "../app/uids.ts";
 import { isSystemError, MaestroError } from "../errors.ts";
 import { removeTemporary, syncDirectory, writeAtomic } from "../lib/atomic-file.ts";
@@ -113,6 +114,13 @@ export class Registry {
     return this.all().find((app) => hostnamesOf(app, this.#domain).includes(hostname));
   }
 
+  /** The apps that have a part of a mount's hostname. */
+  sharing(mount: string): App[] {
+    return this.all().filter((app) =>
+      hostnamesOf(app, this.#domain).some((other) => sharesHostname(mount, other)),
+    );
+  }
+
   isAppUid(uid: number): boolean {
     return uid >= this.#uids.from && uid < this.#nextUid;
   }
@@ -126,6 +134,7 @@ export class Registry {
       v: 1,
       name,
       hostnames: [],
+      stripped: [],
       user,
       release: null,
       previousRelease: null,
@@ -134,7 +143,9 @@ export class Registry {
       config: null,
       scale: {},
       limits: {},
+      proxy: {},
       stopped: false,
+      mode: null,
     });
   }
 

@@ -1,4 +1,5 @@
 import type { App } from "../app/app.ts";
+import { hostnameOfMount, prefixOfMount } from "../app/mount.ts";
 import type { AppReport, InstanceReport } from "../app/reports.ts";
 import type { WorkerStatus } from "../protocol/worker.ts";
 import type { Controller, Death } from "./controller.ts";
@@ -10,7 +11,10 @@ export function urlsOf(controller: Controller, app: App): string[] {
   return controller
     .hostnames(app)
     .filter((hostname) => !hostname.startsWith("*."))
-    .map((hostname) => `http://${hostname}${port === 80 ? "" : `:${port}`}/`);
+    .map((mount) => {
+      const prefix = prefixOfMount(mount);
+      return `http://${hostnameOfMount(mount)}${port === 80 ? "" : `:${port}`}${prefix === "" ? "/" : prefix}`;
+    });
 }
 
 export function reportApps(controller: Controller): AppReport[] {
@@ -36,6 +40,7 @@ function reportApp(controller: Controller, app: App): AppReport {
     urls: urlsOf(controller, app),
     release: app.release,
     state: stateOf(controller, app),
+    ...(app.mode ? { mode: app.mode } : {}),
     instances: serving.size,
     ...(problem ? { problem: problem.message, lastWords: problem.lastWords } : {}),
     ...(lastDeath ? { lastDeath: reportDeath(lastDeath) } : {}),
@@ -79,6 +84,8 @@ export function reportInstances(
       startedAt: instance.startedAt,
       user,
       inFlight: sumInFlight(workers, instance.key),
+      ...outAt(workers, instance.key),
+      ...(app.mode ? { mode: app.mode.kind } : {}),
     }));
     return [...instances, ...reportRuns(controller, app, user)];
   });
@@ -99,6 +106,11 @@ function reportRuns(controller: Controller, { name: app }: App, user: string): I
 function reportConfinement({ runner }: Controller, { running }: Instance) {
   const { level: isolation, memory } = runner.confinementOf(running);
   return { isolation, memory };
+}
+
+function outAt(workers: WorkerStatus[], key: string): Pick<InstanceReport, "outAt"> {
+  const count = workers.filter(({ out }) => out.includes(key)).length;
+  return count === 0 ? {} : { outAt: count };
 }
 
 function sumInFlight(workers: WorkerStatus[], key: string) {

@@ -55,7 +55,7 @@ export async function goLive(
   const steps = new Steps(deploy, request.onProgress);
   const began = performance.now();
 
-  using claims = new HostnameClaims(controller, request.app);
+  using claims = new HostnameClaims(controller, request.app, request);
   const known = await steps.run("check", () => check(controller, request, claims));
   const made = await steps.run("release", () => choose(known, steps), describeRelease);
   await using undo = new AsyncDisposableStack();
@@ -68,7 +68,8 @@ export async function goLive(
   const fresh = await start(known, made.release, steps);
   undo.defer(() => discardAll(controller, fresh));
 
-  const named = withHostnames(known, [...request.hostnames, ...plan.hostnames]);
+  const asked = withHostnames(known, request.hostnames);
+  const named = withHostnames(asked, plan.hostnames, plan.stripped ?? []);
   const app = await keep(controller, withRelease(named, made.release, deploy), deploy, made, fresh);
   undo.move(); // From here on nothing is undone.
   const replaced = await steps.run("switch", () => switchTo(controller, app, fresh));
@@ -90,10 +91,18 @@ async function check(controller: Controller, request: DeployRequest, claims: Hos
 const describeRelease = ({ release, fresh }: MadeRelease) =>
   `v${release.number} from ${release.plan.source}${fresh ? "" : ", unchanged"}`;
 
-function withRelease(app: App, { number, config = null }: Release, { id: deploy }: Deploy): App {
+function withRelease(app: App, { number, plan, config = null }: Release, { id: deploy }: Deploy): App {
   const previousRelease = app.release === number ? app.previousRelease : app.release;
   const served = servedWith(app, number).slice(-mostServed);
-  return { ...app, release: number, previousRelease, served, config, deploy, stopped: false };
+  const proxy = { ...plan.proxy, ...checkOf(plan) };
+  return { ...app, release: number, previousRelease, served, config, deploy, proxy, stopped: false };
+}
+
+/** As it is found ready when it is started. */
+function checkOf({ ready }: Release["plan"]): Pick<App["proxy"], "check"> {
+  return ready.kind === "port"
+    ? {}
+    : { check: { path: ready.path, below: ready.kind === "health" ? 400 : 500 } };
 }
 
 /** The latest last. Those that are gone back from stand first: nobody wants them back by going back once more. */

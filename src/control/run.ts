@@ -1,7 +1,7 @@
 import type { Readable } from "node:stream";
 import type { App } from "../app/app.ts";
 import type { CallersTerminal } from "../app/one-off.ts";
-import type { RunOutput, RunReport, RunStarted } from "../app/reports.ts";
+import type { RunOutput, RunReport, RunStarted } from "../app/run-reports.ts";
 import { MaestroError } from "../errors.ts";
 import type { Controller } from "./controller.ts";
 import { environmentOf } from "./environment.ts";

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import type { App } from "../app/app.ts";
 import type { LaunchSpec } from "../app/instance.ts";
 import { limitsFor } from "../app/limits.ts";
+import { hostnameOfMount } from "../app/mount.ts";
 import type { Readiness, Release } from "../app/release.ts";
 import { MaestroError } from "../errors.ts";
 import type { Controller } from "./controller.ts";
@@ -135,7 +136,7 @@ export async function untilReady(
       instance: instance.running,
       port: instance.port,
       readiness,
-      hostname: controller.hostnames(app)[0] ?? app.name,
+      hostname: hostnameOfMount(controller.hostnames(app)[0] ?? app.name),
       timeoutMs,
       user: controller.runner.effectiveUser(app.user),
     },

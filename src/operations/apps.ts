@@ -1,9 +1,9 @@
 import { z } from "zod";
-import { AppName, Hostname } from "../app/app.ts";
+import { AppName } from "../app/app.ts";
 import { AppReport, InstanceReport, StatusReport } from "../app/reports.ts";
-import { addHostname, removeHostname } from "../control/register.ts";
 import { reportApps, reportInstances } from "../control/report.ts";
 import { removeApp, stopApp } from "../control/stop.ts";
+import { reportTraffic } from "../control/traffic.ts";
 import { operation } from "./operation.ts";
 
 export const appsOperation = operation({
@@ -31,63 +31,30 @@ export const statusOperation = operation({
   access: "admin",
   input: z.object({}),
   output: StatusReport,
-  handle: async ({ controller, process: { version, startedAt, http, rpc } }) => ({
-    version,
-    node: process.version,
-    pid: process.pid,
-    home: controller.config.home,
-    startedAt,
-    http,
-    rpc,
-    workers: (await controller.traffic.status()).map(({ pid, connections, requests, version, leaving }) => ({
-      pid,
-      connections,
-      requests,
+  handle: async ({ controller, process: { version, startedAt, http, rpc } }) => {
+    const workers = await controller.traffic.status();
+    return {
       version,
-      leaving,
-    })),
-    isolation: controller.runner.isolation,
-    databasesAway: controller.databases.away(),
-    apps: reportApps(controller),
-  }),
-});
-
-const HostnamesOfApp = z.object({ app: AppName, hostnames: z.array(z.string()) });
-
-export const domainsOperation = operation({
-  name: "domains",
-  summary: "The hostnames that lead to an app",
-  access: "app",
-  input: z.object({ app: AppName }),
-  output: HostnamesOfApp,
-  handle: async ({ controller }, { app }) => ({
-    app,
-    hostnames: [...controller.hostnames(controller.registry.get(app))],
-  }),
-});
-
-export const domainsAddOperation = operation({
-  name: "domains_add",
-  summary: "Makes a hostname lead to an app",
-  access: "app",
-  input: z.object({ app: AppName, hostname: Hostname }),
-  output: HostnamesOfApp,
-  handle: async ({ controller }, { app, hostname }) => ({
-    app,
-    hostnames: [...controller.hostnames(await addHostname(controller, app, hostname))],
-  }),
-});
-
-export const domainsRemoveOperation = operation({
-  name: "domains_remove",
-  summary: "Takes a hostname away from an app",
-  access: "app",
-  input: z.object({ app: AppName, hostname: Hostname }),
-  output: HostnamesOfApp,
-  handle: async ({ controller }, { app, hostname }) => ({
-    app,
-    hostnames: [...controller.hostnames(await removeHostname(controller, app, hostname))],
-  }),
+      node: process.version,
+      pid: process.pid,
+      home: controller.config.home,
+      startedAt,
+      http,
+      rpc,
+      workers: workers.map(({ pid, connections, requests, version, leaving, traffic }) => ({
+        pid,
+        connections,
+        requests,
+        version,
+        leaving,
+        traffic,
+      })),
+      isolation: controller.runner.isolation,
+      databasesAway: controller.databases.away(),
+      apps: reportApps(controller),
+      traffic: reportTraffic(controller, workers).apps,
+    };
+  },
 });
 
 export const removeOperation = operation({

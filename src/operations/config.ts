@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { AppName } from "../app/app.ts";
-import { describePrincipal } from "../app/principal.ts";
+import { callerOf } from "../app/principal.ts";
 import { ConfigChangeReport, ConfigReport } from "../app/reports.ts";
 import { changeConfig, reportConfig } from "../control/change-config.ts";
 import { operation } from "./operation.ts";
@@ -25,7 +25,7 @@ export const configSetOperation = operation({
   }),
   output: ConfigChangeReport,
   handle: async ({ controller }, { app, set, wait }, { principal, onProgress }) =>
-    changeConfig(controller, { app, wait, by: describePrincipal(principal), onProgress }, { set, unset: [] }),
+    changeConfig(controller, { app, wait, ...callerOf(principal), onProgress }, { set, unset: [] }),
 });
 
 export const configUnsetOperation = operation({
@@ -41,7 +41,7 @@ export const configUnsetOperation = operation({
   handle: async ({ controller }, { app, names, wait }, { principal, onProgress }) =>
     changeConfig(
       controller,
-      { app, wait, by: describePrincipal(principal), onProgress },
+      { app, wait, ...callerOf(principal), onProgress },
       { set: {}, unset: [...new Set(names)] },
     ),
 });

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { AppName, Hostname } from "../app/app.ts";
-import { describePrincipal } from "../app/principal.ts";
+import { Mount } from "../app/mount.ts";
+import { callerOf, describePrincipal } from "../app/principal.ts";
 import { DeployReport } from "../app/reports.ts";
 import { moveToHostname, prepareIncoming, register } from "../control/register.ts";
 import { restart } from "../control/restart.ts";
@@ -31,8 +32,8 @@ export const restartOperation = operation({
   access: "app",
   input: z.object({
     app: AppName,
-    hostname: Hostname.optional(),
-    hostnames: z.array(Hostname).default([]),
+    hostname: Mount.optional(),
+    hostnames: z.array(Mount).default([]),
     wait: z.boolean().default(false),
     /** All that was being sent is there: the caller has sent it. */
     sent: z.boolean().default(false),
@@ -53,7 +54,7 @@ export const restartOperation = operation({
       app,
       hostnames: hostname === undefined ? hostnames : [hostname, ...hostnames],
       wait,
-      by: describePrincipal(principal),
+      ...callerOf(principal),
       commit,
       onProgress,
     });
@@ -95,7 +96,7 @@ export const restartAppOperation = operation({
       app: name,
       hostnames: [],
       wait: false,
-      by: describePrincipal(principal),
+      ...callerOf(principal),
     });
     return applications(subject);
   },

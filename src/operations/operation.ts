@@ -1,7 +1,8 @@
 import { z } from "zod";
 import type { AuditEntry, KeyAdded, KeyReport } from "../app/key.ts";
 import { type Access, mayCall, type Principal } from "../app/principal.ts";
-import type { DeployProgress, LogLine, ReloadReport, RunOutput, RunStarted } from "../app/reports.ts";
+import type { DeployProgress, LogLine, ReloadReport } from "../app/reports.ts";
+import type { RunOutput, RunStarted } from "../app/run-reports.ts";
 import type { Controller } from "../control/controller.ts";
 import { MaestroError } from "../errors.ts";
 

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { AppName } from "../app/app.ts";
-import { describePrincipal } from "../app/principal.ts";
+import { callerOf } from "../app/principal.ts";
 import { DeployReport, ReleasesReport } from "../app/reports.ts";
 import { reportReleases } from "../control/report-releases.ts";
 import { rollback } from "../control/rollback.ts";
@@ -27,5 +27,5 @@ export const rollbackOperation = operation({
   }),
   output: DeployReport,
   handle: async ({ controller }, { app, to, wait }, { principal, onProgress }) =>
-    rollback(controller, { app, to, wait, by: describePrincipal(principal), onProgress }),
+    rollback(controller, { app, to, wait, ...callerOf(principal), onProgress }),
 });

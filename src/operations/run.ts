@@ -2,7 +2,7 @@ import { z } from "zod";
 import { AppName } from "../app/app.ts";
 import { CallersSignal, CallersTerminal, TerminalSize } from "../app/one-off.ts";
 import { describePrincipal } from "../app/principal.ts";
-import { RunReport } from "../app/reports.ts";
+import { RunReport } from "../app/run-reports.ts";
 import { run } from "../control/run.ts";
 import { findRun, giveInput } from "../control/run-calls.ts";
 

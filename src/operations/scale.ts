@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { AppName, Count } from "../app/app.ts";
-import { describePrincipal } from "../app/principal.ts";
+import { callerOf } from "../app/principal.ts";
 import { ScaleReport } from "../app/reports.ts";
 import { reportScale, scale } from "../control/scale.ts";
 import { operation } from "./operation.ts";
@@ -18,5 +18,5 @@ export const scaleOperation = operation({
   handle: async ({ controller }, { app, counts, wait }, { principal, onProgress }) =>
     Object.keys(counts).length === 0
       ? reportScale(controller, app)
-      : scale(controller, { app, wait, by: describePrincipal(principal), onProgress }, counts),
+      : scale(controller, { app, wait, ...callerOf(principal), onProgress }, counts),
 });

@@ -1,22 +1,15 @@
-import {
-  appsOperation,
-  domainsAddOperation,
-  domainsOperation,
-  domainsRemoveOperation,
-  psOperation,
-  removeOperation,
-  statusOperation,
-  stopOperation,
-} from "./apps.ts";
+import { appsOperation, psOperation, removeOperation, statusOperation, stopOperation } from "./apps.ts";
 import { auditOperation } from "./audit.ts";
 import { buildsCancelOperation, buildsOperation } from "./builds.ts";
 import { configOperation, configSetOperation, configUnsetOperation } from "./config.ts";
 import { dataAccessOperation, dataReplicateOperation, dataStatusOperation } from "./data.ts";
 import { incomingOperation, registerAppOperation, restartAppOperation, restartOperation } from "./deploy.ts";
 import { doctorOperation } from "./doctor.ts";
+import { domainsAddOperation, domainsOperation, domainsRemoveOperation } from "./domains.ts";
 import { keysAddOperation, keysOperation, keysRemoveOperation } from "./keys.ts";
 import { limitsOperation } from "./limits.ts";
 import { logsOperation } from "./logs.ts";
+import { maintenanceOffOperation, maintenanceOnOperation, pauseOperation, resumeOperation } from "./mode.ts";
 import type { Operation } from "./operation.ts";
 import { releasesOperation, rollbackOperation } from "./releases.ts";
 import { reloadOperation } from "./reload.ts";
@@ -28,6 +21,7 @@ import {
   runTakenOperation,
 } from "./run.ts";
 import { scaleOperation } from "./scale.ts";
+import { trafficOperation } from "./traffic.ts";
 
 /** What Maestro can do. Every door opens onto this table. */
 export const operations: ReadonlyMap<string, Operation> = new Map(
@@ -39,6 +33,7 @@ export const operations: ReadonlyMap<string, Operation> = new Map(
     appsOperation,
     psOperation,
     statusOperation,
+    trafficOperation,
     limitsOperation,
     logsOperation,
     domainsOperation,
@@ -50,6 +45,10 @@ export const operations: ReadonlyMap<string, Operation> = new Map(
     removeOperation,
     stopOperation,
     scaleOperation,
+    pauseOperation,
+    resumeOperation,
+    maintenanceOnOperation,
+    maintenanceOffOperation,
     runOperation,
     runInputOperation,
     runTakenOperation,

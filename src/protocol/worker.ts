@@ -1,4 +1,7 @@
 import { z } from "zod";
+import { Mode } from "../app/mode.ts";
+import { ProxySettings } from "../app/proxy-settings.ts";
+import { TrafficCounts } from "../app/traffic.ts";
 
 /**
  * What the controller and a proxy worker say to each other, as lines of JSON on the worker's unix socket
@@ -22,9 +25,15 @@ export type Upstream = z.infer<typeof Upstream>;
  */
 export const AppRoute = z.object({
   app: z.string(),
+  /** A path prefix stands behind a hostname of which only that is the app's: "example.com/payments". */
   hostnames: z.array(z.string()),
+  /** Those of them whose prefix is taken off the path before the app sees it. */
+  stripped: z.array(z.string()).optional(),
   state: z.enum(["serving", "starting", "away"]),
   upstreams: z.array(Upstream),
+  /** New requests are not answered by the app, whatever its state. */
+  mode: Mode.optional(),
+  settings: ProxySettings.optional(),
 });
 export type AppRoute = z.infer<typeof AppRoute>;
 
@@ -63,6 +72,8 @@ export const WorkerSettings = z.object({
   answerMs: z.int().min(1),
   /** Addresses or CIDR ranges whose X-Forwarded-* are believed. */
   trustedProxies: z.array(z.string()),
+  /** How many connections of clients it takes. */
+  maxConnections: z.int().min(1).optional(),
   accessLog: z.boolean(),
 });
 export type WorkerSettings = z.infer<typeof WorkerSettings>;
@@ -75,6 +86,10 @@ export const WorkerStatus = z.object({
   requests: z.int(),
   /** By instance key. */
   inFlight: z.record(z.string(), InFlight),
+  /** Instances that have failed several times in a row, and get no requests while others can take them. */
+  out: z.array(instanceKey).default([]),
+  /** By app: what it has done since it started. */
+  traffic: z.record(z.string(), TrafficCounts).default({}),
   /** Maestro's version that it is of, and what it was started with: a controller of another version may want others. */
   version: z.string().default(""),
   settings: WorkerSettings.partial().default({}),

@@ -4,10 +4,14 @@ import { answerPlain, Refusal } from "./refusal.ts";
 
 /**
  * Passes an instance's answer on: head, body as it comes, trailers. What breaks off there breaks off here. That the
- * instance is let go of when the client leaves is up to the caller, who knows the request.
+ * instance is let go of when the client leaves is up to the caller, who knows the request. `more`: fields besides its own.
  */
-export function passOn(incoming: IncomingMessage, response: ServerResponse): void {
-  if (!writeHead(incoming, response)) return;
+export function passOn(
+  incoming: IncomingMessage,
+  response: ServerResponse,
+  more: readonly string[] = [],
+): void {
+  if (!writeHead(incoming, response, more)) return;
   incoming.once("end", () => {
     const fields = trailers(incoming.rawTrailers);
     if (fields.length > 0 && response.chunkedEncoding) response.addTrailers(fields);
@@ -24,9 +28,9 @@ export function passOn(incoming: IncomingMessage, response: ServerResponse): voi
   });
 }
 
-function writeHead(incoming: IncomingMessage, response: ServerResponse): boolean {
+function writeHead(incoming: IncomingMessage, response: ServerResponse, more: readonly string[]): boolean {
   const { statusCode = 502, statusMessage = "", rawHeaders } = incoming;
-  const headers = responseHeaders(rawHeaders);
+  const headers = [...responseHeaders(rawHeaders), ...more];
   if (!canTrail(incoming, response)) dropTrailer(headers);
   try {
     response.writeHead(statusCode, statusMessage, headers);

@@ -137,7 +137,8 @@ export class Front {
     expectsContinue: boolean,
     forward: (visit: Visit) => Promise<void>,
   ): Promise<void> {
-    const visit: Visit = { request, response, head: readHead(request), expectsContinue };
+    const facts = { beganAt: performance.now(), answeredAt: 0, bytesIn: 0, bytesOut: 0 };
+    const visit: Visit = { request, response, head: readHead(request), expectsContinue, ...facts };
     response.once("close", () => this.#options.onEnd(visit));
     await forward(visit);
   }

@@ -3,15 +3,16 @@ import type { Socket } from "node:net";
 import HttpProxy from "http-proxy";
 import { isEventStream, passOn } from "./answer.ts";
 import { requestHeaders, trailers } from "./headers.ts";
+import { withoutPrefix } from "./mounts.ts";
 import type { Passage, Passages } from "./passage.ts";
-import { answerPlain, Refusal } from "./refusal.ts";
+import { answerPlain, lateAnswer, lateBody, Refusal, tooLarge } from "./refusal.ts";
+import { setCookie } from "./sticky.ts";
 import type { Upstreams } from "./upstream.ts";
-import { clientLeaves, type Visit } from "./visit.ts";
+import { clientLeaves, noteAnswer, type Visit } from "./visit.ts";
 
 export type GeneralPathOptions = {
   passages: Passages<Socket>;
   upstreams: Upstreams;
-  answerMs: number;
   isTrusted: (address: string) => boolean;
 };
 
@@ -26,11 +27,9 @@ export class GeneralPath {
 
   /** Resolves when the request is on its way. Throws a `Refusal`, or the reason of a client that left. */
   async forward(visit: Visit): Promise<void> {
-    const { passages, isTrusted } = this.#options;
-    const { request, response, head } = visit;
-    const taken = passages.take(head.host, () => clientLeaves(response), isRepeatable(visit));
+    const { response, head } = visit;
+    const taken = this.#options.passages.take(head, () => clientLeaves(response), isRepeatable(visit));
     const passage = taken instanceof Promise ? await taken : taken;
-    request.headers = requestHeaders(request, head, isTrusted); // What http-proxy makes the request of.
     new Exchange(visit, this.#options, this.#proxy).begin(passage);
   }
 }
@@ -81,13 +80,15 @@ class Exchange {
     visit.response.once("finish", () => this.#skipRestOfBody());
     visit.response.once("close", () => this.#end());
     if (visit.head.hasBody) {
-      // While the body still comes the app has nothing to answer yet. Paused: http-proxy sets it flowing.
-      visit.request.on("data", () => this.#answerTimer?.refresh()).pause();
+      // Paused: http-proxy sets it flowing.
+      visit.request.on("data", (part: Buffer) => this.#bodyCame(part.length)).pause();
     }
   }
 
   begin(passage: Passage<Socket>): void {
-    const { request, response } = this.#visit;
+    const { request, response, head } = this.#visit;
+    // What http-proxy makes the request of.
+    request.headers = requestHeaders(request, head, this.#options.isTrusted, passage.place.stripped);
     this.#passage = passage;
     this.#visit.targetPort = passage.lease.upstream.port;
     // `toProxy` keeps it from parsing the URL.
@@ -98,7 +99,8 @@ class Exchange {
   addRequest(outgoing: ClientRequest): void {
     const { request, head, expectsContinue } = this.#visit;
     this.#outgoing = outgoing;
-    outgoing.path = head.path; // http-proxy's own way with a path takes double slashes out of it.
+    // http-proxy's own way with a path takes double slashes out of it.
+    outgoing.path = withoutPrefix(head.path, this.#passage?.place.stripped ?? "");
     outgoing.once("response", (incoming) => this.#answered(incoming));
     outgoing.on("information", (information) => this.#inform(information));
     outgoing.once("socket", (socket: Socket) => {
@@ -112,7 +114,8 @@ class Exchange {
       outgoing.flushHeaders();
     }
     if (this.#passage) this.#send(this.#passage, outgoing);
-    this.#answerTimer = setTimeout(() => this.#late(), this.#options.answerMs);
+    const { answerMs = 0 } = this.#passage?.place.route.bounds ?? {};
+    this.#answerTimer = setTimeout(() => this.#late(), answerMs);
   }
 
   /** Uses up the passage's connection. */
@@ -134,10 +137,19 @@ class Exchange {
   #answered(incoming: IncomingMessage): void {
     const { response, expectsContinue } = this.#visit;
     clearTimeout(this.#answerTimer);
-    if (isEventStream(incoming)) this.#passage?.lease.becomeStream();
+    this.#passage?.lease.answered();
+    if (isEventStream(incoming)) this.#becomeStream();
     // Whether the body still comes is the client's choice now: only a close makes it clear what follows.
     if (expectsContinue && !this.#continued) response.shouldKeepAlive = false;
-    passOn(incoming, response);
+    noteAnswer(this.#visit, incoming);
+    passOn(incoming, response, setCookie(this.#visit, this.#passage));
+  }
+
+  #becomeStream(): void {
+    this.#passage?.lease.becomeStream();
+    const { response } = this.#visit;
+    const { streamIdleMs = 0 } = this.#passage?.place.route.bounds ?? {};
+    if (Number.isFinite(streamIdleMs)) response.setTimeout(streamIdleMs, () => response.destroy());
   }
 
   #failed(cause: Error): void {
@@ -146,6 +158,7 @@ class Exchange {
     // After the head, `passOn` has cut the answer off. A client that left is not answered.
     if (response.headersSent || response.destroyed) return;
     if (this.#mayRetry()) return void this.#retry();
+    this.#passage?.lease.failed();
     this.#refuse(new Refusal(502, "The app broke off before it answered.", { cause }));
   }
 
@@ -165,14 +178,31 @@ class Exchange {
     this.#retried = true;
     this.#passage?.lease.release();
     try {
-      this.begin(await this.#options.passages.open(head.host, "request", clientLeaves(response)));
+      this.begin(await this.#options.passages.open(head, "request", clientLeaves(response)));
     } catch (error) {
       if (!response.destroyed) this.#refuse(error);
     }
   }
 
+  /** While the body still comes the app has nothing to answer yet. */
+  #bodyCame(bytes: number): void {
+    this.#answerTimer?.refresh();
+    this.#visit.bytesIn += bytes;
+    const bounds = this.#passage?.place.route.bounds;
+    if (!bounds || this.#visit.bytesIn <= bounds.maxBody) return;
+    if (this.#visit.response.headersSent) this.#visit.response.destroy();
+    else this.#refuse(tooLarge(bounds));
+    this.#outgoing?.destroy();
+  }
+
   #late(): void {
-    this.#refuse(new Refusal(504, "The app did not answer in time."));
+    const { request } = this.#visit;
+    const isClients =
+      !request.complete &&
+      !this.#outgoing?.writableNeedDrain &&
+      (!this.#visit.expectsContinue || this.#continued);
+    if (!isClients) this.#passage?.lease.failed();
+    this.#refuse(isClients ? lateBody() : lateAnswer());
     this.#outgoing?.destroy();
   }
 

@@ -23,6 +23,7 @@ const forwarded = new Set([
   "x-forwarded-proto",
   "x-forwarded-host",
   "x-forwarded-port",
+  "x-forwarded-prefix",
 ]);
 export const safeRequestId = /^[\w.:+/=@-]{1,128}$/;
 
@@ -47,11 +48,15 @@ export function plainAddress(address = ""): string {
   return address.startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address;
 }
 
-/** The headers that an instance gets: the client's, in their number, without what is not meant for it. */
+/**
+ * The headers that an instance gets: the client's, in their number, without what is not meant for it. `stripped`: the
+ * prefix that was taken off the path.
+ */
 export function requestHeaders(
   request: IncomingMessage,
   { host, isChunked }: RequestHead,
   isTrusted: (address: string) => boolean,
+  stripped: string,
 ): Record<string, string | string[]> {
   const client = addressOf(request);
   const trusted = isTrusted(client);
@@ -66,6 +71,7 @@ export function requestHeaders(
   headers.add("X-Forwarded-Proto", "http");
   headers.add("X-Forwarded-Host", host);
   headers.add("X-Forwarded-Port", String(request.socket.localPort ?? ""));
+  if (stripped !== "") headers.extend("X-Forwarded-Prefix", stripped);
   headers.set("X-Request-Id", requestId(request));
   if (isChunked) headers.set("Transfer-Encoding", "chunked");
   return headers.values;
@@ -96,6 +102,11 @@ class HeaderTable {
     const known = this.#nameOf(name);
     const before = this.values[known];
     this.values[known] = before === undefined ? value : [...[before].flat(), value];
+  }
+
+  /** Behind what it says already. */
+  extend(name: string, value: string): void {
+    this.set(name, [this.values[this.#nameOf(name)] ?? [], value].flat().join(""));
   }
 
   /** Several of a list header as one. */

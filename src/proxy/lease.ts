@@ -1,6 +1,8 @@
 import type { DrainLimits, InFlight, Upstream } from "../protocol/worker.ts";
 import { type Drain, drain } from "./drain.ts";
+import { Refusal } from "./refusal.ts";
 import type { Route } from "./routes.ts";
+import { SlowStart } from "./slow-start.ts";
 
 /** A request is waited for until it is answered; a stream (WebSocket, event stream) has no such end. */
 export type LeaseKind = "request" | "stream";
@@ -10,6 +12,10 @@ export type Lease = Disposable & {
   readonly upstream: Upstream;
   /** A request whose answer turns out to be an event stream. */
   becomeStream(): void;
+  /** The instance has begun to answer: it is well. */
+  answered(): void;
+  /** It did not accept, or broke off, or let the time pass. Several times in a row, it is taken out. */
+  failed(): void;
   /** Once; later calls do nothing. */
   release(): void;
 };
@@ -18,8 +24,26 @@ type Instance = {
   requests: number;
   streams: number;
   drains: Set<Drain>;
+  /** In a row. */
+  failures: number;
+  /** It gets no requests while others can take them. */
+  isOut: boolean;
   /** It may be claimed again: what is known of it stays while nothing is under way. */
   isKept: boolean;
+};
+
+/** Above all that can be in flight. */
+const outOfUse = 1_000_000_000;
+
+/** So often an instance may fail in a row. */
+const mostFailures = 3;
+
+export type LeasesOptions = {
+  /** Called whenever something that was under way has ended, or turned out to be a stream. */
+  onEnd?(): void;
+  /** An instance has been taken out. */
+  onOut?(upstream: Upstream): void;
+  slowStart?: SlowStart;
 };
 
 /**
@@ -28,30 +52,76 @@ type Instance = {
  */
 export class Leases {
   readonly #instances = new Map<string, Instance>();
-  readonly #onEnd: () => void;
+  readonly #options: LeasesOptions;
+  readonly #slowStart: SlowStart;
 
-  /** `onEnd` is called whenever something that was under way has ended, or turned out to be a stream. */
-  constructor(onEnd: () => void = () => {}) {
-    this.#onEnd = onEnd;
+  constructor(options: LeasesOptions = {}) {
+    this.#options = options;
+    this.#slowStart = options.slowStart ?? new SlowStart();
   }
 
-  /** The upstream with the least requests in flight, equals in turn; null when all of them are in `except`. */
-  claim(route: Route, kind: LeaseKind, except?: ReadonlySet<string>): Lease | null {
+  /**
+   * The upstream with the least requests in flight, equals in turn; `preferred` where that is well. Null when all are in
+   * `except`. Throws a `Refusal` when the app has as many requests under way as it may.
+   */
+  claim(
+    route: Route,
+    kind: LeaseKind,
+    except?: ReadonlySet<string>,
+    preferred: string | null = null,
+  ): Lease | null {
     const { upstreams } = route;
     let best: Upstream | undefined;
     let bestAt = 0;
     let least = Number.POSITIVE_INFINITY;
+    let all = 0;
     for (let step = 0; step < upstreams.length; step += 1) {
       const at = (route.turn + step) % upstreams.length;
       const upstream = upstreams[at];
-      if (!upstream || except?.has(upstream.instance)) continue;
-      const requests = this.#instances.get(upstream.instance)?.requests ?? 0;
-      if (requests >= least) continue;
-      [best, bestAt, least] = [upstream, at, requests];
+      if (!upstream) continue;
+      const known = this.#instances.get(upstream.instance);
+      all += known?.requests ?? 0;
+      if (except?.has(upstream.instance)) continue;
+      const load = upstream.instance === preferred && !known?.isOut ? -1 : this.#load(upstream, known);
+      if (load >= least) continue;
+      [best, bestAt, least] = [upstream, at, load];
     }
     if (!best) return null;
+    if (all >= route.bounds.maxInFlight && kind === "request") throw overloaded();
     route.turn = bestAt + 1;
     return this.#take(best, kind);
+  }
+
+  /** Those that were taken out are better than nothing. */
+  #load({ instance }: Upstream, known: Instance | undefined): number {
+    const requests = known?.requests ?? 0;
+    if (known?.isOut) return outOfUse + requests;
+    return this.#slowStart.isOn ? (requests + 1) / this.#slowStart.weightOf(instance) : requests;
+  }
+
+  isOut({ instance }: Upstream): boolean {
+    return this.#instances.get(instance)?.isOut ?? false;
+  }
+
+  putBack({ instance: key }: Upstream): void {
+    const instance = this.#instances.get(key);
+    if (!instance) return;
+    instance.isOut = false;
+    instance.failures = 0;
+    this.#tidy(key, instance);
+  }
+
+  /** The keys of those that were taken out. */
+  out(): string[] {
+    return [...this.#instances].filter(([, { isOut }]) => isOut).map(([key]) => key);
+  }
+
+  /** An instance has failed: the last of several times in a row, it is taken out. */
+  noteFailure(upstream: Upstream, instance: Instance): void {
+    instance.failures += 1;
+    if (instance.failures < mostFailures || instance.isOut || !instance.isKept) return;
+    instance.isOut = true;
+    this.#options.onOut?.(upstream);
   }
 
   /** By instance key; those with nothing under way are left out. */
@@ -63,6 +133,7 @@ export class Leases {
   /** Forgets the instances that are not among these, each when nothing is under way there any more. */
   keepOnly(upstreams: readonly Upstream[]): void {
     const kept = new Set(upstreams.map(({ instance }) => instance));
+    this.#slowStart.keepOnly(kept);
     for (const [key, instance] of this.#instances) {
       instance.isKept = kept.has(key);
       this.#tidy(key, instance);
@@ -93,7 +164,7 @@ export class Leases {
   changed({ instance: key }: Upstream, instance: Instance): void {
     if (!instance.isKept) this.#tidy(key, instance);
     if (instance.drains.size > 0) for (const waiting of instance.drains) waiting.check();
-    this.#onEnd();
+    this.#options.onEnd?.();
   }
 
   #tidy(key: string, instance: Instance): void {
@@ -103,12 +174,15 @@ export class Leases {
   #take(upstream: Upstream, kind: LeaseKind): Lease {
     let instance = this.#instances.get(upstream.instance);
     if (!instance) {
-      instance = { requests: 0, streams: 0, drains: new Set(), isKept: true };
+      instance = { requests: 0, streams: 0, drains: new Set(), failures: 0, isOut: false, isKept: true };
       this.#instances.set(upstream.instance, instance);
     }
     return new Claimed(upstream, instance, kind, this);
   }
 }
+
+const overloaded = () =>
+  new Refusal(503, "The app has too many requests under way; try again in a moment.", { retryAfterS: 1 });
 
 function isBusy({ requests, streams }: Instance): boolean {
   return requests + streams > 0;
@@ -134,6 +208,14 @@ class Claimed implements Lease {
     this.#kind = "stream";
     this.#count(1);
     this.#leases.changed(this.upstream, this.#instance);
+  }
+
+  answered(): void {
+    this.#instance.failures = 0;
+  }
+
+  failed(): void {
+    this.#leases.noteFailure(this.upstream, this.#instance);
   }
 
   release(): void {

@@ -3,8 +3,11 @@ import { isSystemError } from "../errors.ts";
 import type { Upstream } from "../protocol/worker.ts";
 import type { Holding } from "./hold.ts";
 import type { Lease, LeaseKind, Leases } from "./lease.ts";
-import { away, Refusal } from "./refusal.ts";
-import type { Route, Routes } from "./routes.ts";
+import { Maintenance } from "./maintenance.ts";
+import type { Asked } from "./mounts.ts";
+import { away, Refusal, tooLarge } from "./refusal.ts";
+import type { Place, Route, Routes } from "./routes.ts";
+import { stickyInstance, stickyName } from "./sticky.ts";
 
 /** The connections to instances that one of the paths keeps. */
 export type Connections<Connection> = {
@@ -16,22 +19,28 @@ export type Connections<Connection> = {
 /** A claimed instance, and a connection to it on which nothing has been sent yet. */
 export type Passage<Connection> = {
   lease: Lease;
+  place: Place;
   /** A new connection. Without one, an idle connection is there. */
   connected?: Connection;
 };
+
+/** Nobody needs it any more, and nothing has been sent. */
+export function dropPassage({ lease, connected }: Passage<{ destroy(): void }>): void {
+  lease.release();
+  connected?.destroy();
+}
 
 export type PassagesOptions<Connection extends { destroy(): void }> = {
   routes: Routes;
   leases: Leases;
   holding: Holding;
   connections: Connections<Connection>;
-  connectMs: number;
 };
 
 /** Failures to connect that end when the instance is replaced, or gets to accept. */
 const notListening = ["ECONNREFUSED", "ECONNRESET", "EHOSTUNREACH", "ETIMEDOUT"];
 
-/** From a hostname to an instance that listens. Whoever has a passage has not sent a byte yet. */
+/** From what is asked for to an instance that listens. Whoever has a passage has not sent a byte yet. */
 export class Passages<Connection extends { destroy(): void }> {
   readonly #options: PassagesOptions<Connection>;
 
@@ -46,20 +55,27 @@ export class Passages<Connection extends { destroy(): void }> {
    * One that is not repeatable could not be sent again if the connection turned out closed: it looks twice.
    */
   take(
-    host: string,
+    asked: Asked,
     client: () => AbortSignal,
     repeatable: boolean,
   ): Passage<Connection> | Promise<Passage<Connection>> {
-    const lease = this.#options.leases.claim(this.#find(host), "request");
-    if (!lease || !this.#hasIdle(lease)) return this.open(host, "request", client(), lease);
-    return repeatable ? { lease } : this.#lookTwice(host, client(), lease);
+    const place = this.#find(asked);
+    const { route } = place;
+    const lease = route.mode ? null : this.#claim(asked, place, "request");
+    if (!lease || !this.#hasIdle(lease)) return this.open(asked, "request", client(), lease);
+    return repeatable ? { lease, place } : this.#lookTwice(asked, client(), { lease, place });
   }
 
   /** By then everything has been read that had come when this was called: an end of the connection, too. */
-  async #lookTwice(host: string, client: AbortSignal, lease: Lease): Promise<Passage<Connection>> {
+  async #lookTwice(
+    asked: Asked,
+    client: AbortSignal,
+    passage: Passage<Connection>,
+  ): Promise<Passage<Connection>> {
     await endOfTurn(); // What is read in this turn of the event loop was asked for before.
     await endOfTurn();
-    return !client.aborted && this.#hasIdle(lease) ? { lease } : this.open(host, "request", client, lease);
+    const { lease } = passage;
+    return !client.aborted && this.#hasIdle(lease) ? passage : this.open(asked, "request", client, lease);
   }
 
   #hasIdle({ upstream }: Lease): boolean {
@@ -71,42 +87,59 @@ export class Passages<Connection extends { destroy(): void }> {
    * `holding`. Throws a `Refusal`, or the reason of `client`, whose end nobody has to be answered after.
    */
   async open(
-    host: string,
+    asked: Asked,
     kind: LeaseKind,
     client: AbortSignal,
     claimed: Lease | null = null,
   ): Promise<Passage<Connection>> {
-    const { leases, holding } = this.#options;
+    const { holding } = this.#options;
     const refused = new Set<string>();
     using unused = new DisposableStack();
     if (claimed) unused.use(claimed);
-    using hold = holding.begin(client);
+    using hold = holding.begin(client, asked.heldBytes);
     for (let first = claimed; ; first = null) {
-      const route = this.#find(host);
-      const lease = first ?? leases.claim(route, kind, refused);
+      const place = this.#find(asked);
+      const { route } = place;
+      const lease = first ?? (route.mode ? null : this.#claim(asked, place, kind, refused));
       if (first) unused.move(); // From here on whoever connects releases it.
       if (!lease) {
-        await hold.untilChanged(route.app, () => unavailable(host, route));
+        const { app, mode } = route;
+        const holdMs = mode?.kind === "paused" ? mode.holdMs : undefined;
+        await hold.untilChanged(app, () => unavailable(asked.host, route), holdMs);
         refused.clear();
         continue;
       }
-      const connected = await this.#connect(host, lease, client);
-      if (connected) return { lease, connected };
+      const connected = await this.#connect(asked, lease, client, route.bounds.connectMs);
+      if (connected) return { lease, place, connected };
       refused.add(lease.upstream.instance);
     }
   }
 
-  #find(host: string): Route {
-    const route = this.#options.routes.find(host);
-    if (!route) throw new Refusal(404, `host '${host}' not found on this server.`);
-    if (route.state === "away") throw away(host);
-    return route;
+  #claim(asked: Asked, place: Place, kind: LeaseKind, refused?: ReadonlySet<string>): Lease | null {
+    const preferred = place.route.settings?.sticky ? stickyInstance(place, stickyName(asked, place)) : null;
+    return this.#options.leases.claim(place.route, kind, refused, preferred);
+  }
+
+  #find(asked: Asked): Place {
+    const place = this.#options.routes.find(asked);
+    if (!place) throw new Refusal(404, `host '${asked.host}' not found on this server.`);
+    asked.place = place;
+    const { mode, state, bounds } = place.route;
+    if (asked.bodyLength > bounds.maxBody) throw tooLarge(bounds);
+    if (mode?.kind === "maintenance") throw new Maintenance(mode.message);
+    if (state === "away" && !mode) throw away(asked.host);
+    return place;
   }
 
   /** Null when nobody listens there, and when it has left the route before. The lease is kept only with a connection. */
-  async #connect(host: string, lease: Lease, client: AbortSignal): Promise<Connection | null> {
-    const limit = AbortSignal.timeout(this.#options.connectMs);
-    using gone = this.#untilGone(host, lease);
+  async #connect(
+    asked: Asked,
+    lease: Lease,
+    client: AbortSignal,
+    withinMs: number,
+  ): Promise<Connection | null> {
+    const limit = AbortSignal.timeout(withinMs);
+    using gone = this.#untilGone(asked, lease);
     const { connections } = this.#options;
     let connected: Connection | undefined;
     try {
@@ -114,29 +147,28 @@ export class Passages<Connection extends { destroy(): void }> {
       client.throwIfAborted();
       return connected;
     } catch (cause) {
+      if (!client.aborted && !gone.signal.aborted) lease.failed();
       lease.release();
       connected?.destroy();
       client.throwIfAborted();
       if (gone.signal.aborted) return null;
-      if (limit.aborted) throw new Refusal(504, "The app did not answer in time.", { cause });
+      if (limit.aborted) throw new Refusal(502, "The app did not accept a connection in time.", { cause });
       if (isSystemError(cause, ...notListening)) return null;
       throw new Refusal(502, "The app cannot be reached.", { cause });
     }
   }
 
   /** Aborts when the instance is no longer one of the route. At a port that nobody answers on, nothing else would tell. */
-  #untilGone(host: string, { upstream }: Lease): Gone {
+  #untilGone(asked: Asked, { upstream }: Lease): Gone {
     const { routes } = this.#options;
     const gone = new AbortController();
-    const isRouted = () =>
-      routes.find(host)?.upstreams.some(({ instance }) => instance === upstream.instance) ?? false;
-    const unwatch = routes.watch(() => isRouted() || gone.abort());
+    const unwatch = routes.watch(() => routes.leadsTo(asked, upstream.instance) || gone.abort());
     return { signal: gone.signal, [Symbol.dispose]: unwatch };
   }
 }
 
 type Gone = Disposable & { signal: AbortSignal };
 
-function unavailable(host: string, { state }: Route): Refusal {
-  return state === "serving" ? new Refusal(502, `${host} does not accept connections.`) : away(host);
+function unavailable(host: string, { state, mode }: Route): Refusal {
+  return state === "serving" && !mode ? new Refusal(502, `${host} does not accept connections.`) : away(host);
 }

@@ -5,6 +5,7 @@ import type {
   DrainLimits,
   InFlight,
   RoutesChange,
+  Upstream,
   WorkerSettings,
   WorkerStatus,
 } from "../protocol/worker.ts";
@@ -12,6 +13,8 @@ import type { Served } from "./bytes/connection.ts";
 import { Deadlines } from "./bytes/deadlines.ts";
 import { ByteFront, type Listener } from "./bytes/front.ts";
 import { Pools } from "./bytes/pool.ts";
+import { clientTimes } from "./bytes/times.ts";
+import { Checks } from "./checks.ts";
 import { type Drain, drain } from "./drain.ts";
 import { Front } from "./front.ts";
 import { GeneralPath } from "./general.ts";
@@ -20,46 +23,60 @@ import { Holding } from "./hold.ts";
 import { Leases } from "./lease.ts";
 import { Passages } from "./passage.ts";
 import { Routes } from "./routes.ts";
+import { SlowStart } from "./slow-start.ts";
 import { Tunnels } from "./tunnel.ts";
 import { Upstreams } from "./upstream.ts";
-import type { Visit } from "./visit.ts";
+import { countVisit, type Visit } from "./visit.ts";
 
 /** The parts of a worker, put together: what it does with connections, whoever accepts them. */
 export class Plane {
-  readonly #routes = new Routes();
-  readonly #leases = new Leases(() => this.#checkLeaving());
+  readonly #routes: Routes;
+  readonly #leases: Leases;
   readonly #upstreams = new Upstreams();
   readonly #pools: Pools;
   readonly #bytes: ByteFront;
   readonly #general: Front;
   readonly #log: Log;
   readonly #leaving: Drain[] = [];
+  readonly #maxConnections: number;
 
   /** `isStatic`: whether sockets can be read into static buffers here. */
   constructor(
-    { holdMs, answerMs, trustedProxies, accessLog }: WorkerSettings,
+    {
+      holdMs,
+      answerMs,
+      trustedProxies,
+      accessLog,
+      maxConnections = Number.POSITIVE_INFINITY,
+    }: WorkerSettings,
     log: Log,
     { isStatic }: { isStatic: boolean },
   ) {
     this.#log = log;
+    this.#maxConnections = maxConnections;
     const isTrusted = trust(trustedProxies);
+    const slowStart = new SlowStart();
+    this.#routes = new Routes(answerMs, slowStart);
+    const onEnd = () => this.#checkLeaving();
+    this.#leases = new Leases({ onEnd, onOut: (upstream) => this.#takenOut(upstream), slowStart });
     const claims = {
       routes: this.#routes,
       leases: this.#leases,
       holding: new Holding(this.#routes, holdMs),
-      connectMs: answerMs,
     };
     const onClose = () => this.#checkLeaving();
     const general = {
       passages: new Passages({ ...claims, connections: this.#upstreams }),
       upstreams: this.#upstreams,
-      answerMs,
       isTrusted,
     };
     this.#general = new Front({
       general: new GeneralPath(general),
       tunnels: new Tunnels(general),
-      onEnd: accessLog ? (visit) => this.#loggedGeneral(visit) : () => {},
+      onEnd: (visit) => {
+        countVisit(visit);
+        if (accessLog) this.#loggedGeneral(visit);
+      },
       onClose,
     });
     const deadlines = new Deadlines();
@@ -67,7 +84,6 @@ export class Plane {
     this.#bytes = new ByteFront({
       passages: new Passages({ ...claims, connections: this.#pools }),
       pools: this.#pools,
-      answerMs,
       deadlines,
       isTrusted,
       isStatic,
@@ -78,7 +94,8 @@ export class Plane {
   }
 
   accept(socket: Socket, listener: Listener = {}): void {
-    this.#bytes.accept(socket, listener);
+    if (this.#connections < this.#maxConnections) this.#bytes.accept(socket, listener);
+    else turnAway(socket);
   }
 
   apply(change: RoutesChange): void {
@@ -97,11 +114,13 @@ export class Plane {
     return this.#leases.drain(instance, limits);
   }
 
-  status(): Pick<WorkerStatus, "connections" | "requests" | "inFlight"> {
+  status(): Pick<WorkerStatus, "connections" | "requests" | "inFlight" | "out" | "traffic"> {
     return {
       connections: this.#connections,
       requests: this.#bytes.requests + this.#general.requests,
       inFlight: this.#leases.inFlight(),
+      out: this.#leases.out(),
+      traffic: this.#routes.traffic(),
     };
   }
 
@@ -125,11 +144,25 @@ export class Plane {
     return { requests: Math.max(0, this.#connections - streams), streams };
   }
 
+  #takenOut(upstream: Upstream): void {
+    const route = this.#routes.of(upstream.instance);
+    if (!route) return;
+    this.#log.warn({ app: route.app, instance: upstream.instance }, "instance.out");
+    new Checks(
+      (one) => this.#leases.isOut(one),
+      (one) => {
+        this.#leases.putBack(one);
+        this.#log.info({ app: route.app, instance: one.instance }, "instance.back");
+      },
+    ).begin(upstream, route);
+  }
+
   get #connections(): number {
     return this.#bytes.connections + this.#general.connections;
   }
 
-  #logged({ exchange: { host, method, status, targetPort }, address }: Served): void {
+  #logged({ exchange: { request, status, targetPort }, address }: Served): void {
+    const { host, method } = request;
     const facts = { host_header: host, target_port: targetPort, source_ip: address, method };
     this.#log.info({ ...facts, status: status === 0 ? undefined : status }, "request");
   }
@@ -144,4 +177,16 @@ export class Plane {
     };
     this.#log.info(facts, "request");
   }
+}
+
+/** Without reading anything, and without waiting for anybody: there are too many already. */
+function turnAway(socket: Socket): void {
+  socket.on("error", () => {});
+  socket.end(
+    "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+  );
+  socket
+    .setTimeout(clientTimes.lingerMs, () => socket.destroy())
+    .once("end", () => socket.destroy())
+    .resume();
 }

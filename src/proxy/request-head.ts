@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { malformed } from "./refusal.ts";
+import type { Place } from "./routes.ts";
 
 /** What a request asks for, once it is certain that it can be read in one way only. */
 export type RequestHead = {
@@ -9,7 +10,16 @@ export type RequestHead = {
   path: string;
   hasBody: boolean;
   isChunked: boolean;
+  place: Place | null;
+  field(name: string): string;
+  /** What it says that its body has; 0 where it does not say. */
+  bodyLength: number;
+  /** The memory that it takes while it waits. */
+  heldBytes: number;
 };
+
+/** A head, and what Node's streams read ahead. */
+const heldBytes = 16_384 + 65_536;
 
 const hostForm = /^(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{0,5})?$/;
 const absoluteForm = /^https?:\/\/([^/?#]*)(.*)$/i;
@@ -31,8 +41,18 @@ export function readHead(request: IncomingMessage): RequestHead {
       throw malformed("the only Transfer-Encoding is chunked");
   }
   const isChunked = transferEncoding !== undefined;
-  const hasBody = isChunked || Number(contentLength ?? 0) > 0;
-  return { ...target(url, method, hostHeader ?? ""), hasBody, isChunked };
+  const field = (name: string) => [request.headers[name] ?? ""].flat().join(", ");
+  const bodyLength = Number(contentLength ?? 0);
+  const hasBody = isChunked || bodyLength > 0;
+  return {
+    ...target(url, method, hostHeader ?? ""),
+    hasBody,
+    isChunked,
+    bodyLength,
+    heldBytes,
+    field,
+    place: null,
+  };
 }
 
 /** The headers that mean nothing certain when they come twice. */

@@ -2,8 +2,10 @@ import { type ClientRequest, request as httpRequest, type IncomingMessage, Serve
 import type { Socket } from "node:net";
 import { passOn } from "./answer.ts";
 import { requestHeaders } from "./headers.ts";
+import { withoutPrefix } from "./mounts.ts";
 import type { Passages } from "./passage.ts";
 import { Refusal } from "./refusal.ts";
+import { setCookie } from "./sticky.ts";
 import { clientLeaves, type Visit } from "./visit.ts";
 
 /**
@@ -14,7 +16,6 @@ const halfClosedMs = 30_000;
 
 export type TunnelsOptions = {
   passages: Passages<Socket>;
-  answerMs: number;
   isTrusted: (address: string) => boolean;
 };
 
@@ -50,24 +51,32 @@ export class Tunnels {
     const { request, response, head } = visit;
     // Read, but not consumed: what is not read at all is not seen to close either.
     socket.on("readable", notice);
-    const { lease, connected } = await passages.open(head.host, "stream", clientLeaves(response));
+    const { lease, place, connected } = await passages.open(head, "stream", clientLeaves(response));
     socket.once("close", () => lease.release());
     if (!connected) throw new Refusal(502, "The app cannot be reached.");
     visit.targetPort = lease.upstream.port;
-    const headers = requestHeaders(request, head, isTrusted);
+    const headers = requestHeaders(request, head, isTrusted, place.stripped);
     const outgoing = httpRequest({
       createConnection: () => connected,
       method: "GET",
-      path: head.path,
+      path: withoutPrefix(head.path, place.stripped),
       headers: { ...headers, Connection: "Upgrade", Upgrade: request.headers.upgrade ?? "" },
     });
     socket.once("close", () => outgoing.destroy());
-    this.#await(outgoing, visit, (incoming, upstream, moreBytes) => {
+    const { answerMs, streamIdleMs } = place.route.bounds;
+    const more = setCookie(visit, { place, lease });
+    this.#await(outgoing, visit, { answerMs, more }, (incoming, upstream, moreBytes) => {
       socket.off("readable", notice);
-      socket.write(answerHead(incoming), "latin1");
+      lease.answered();
+      visit.answeredAt = performance.now();
+      socket.once("close", () => {
+        [visit.bytesIn, visit.bytesOut] = [upstream.bytesWritten, upstream.bytesRead];
+      });
+      socket.write(answerHead(incoming, more), "latin1");
       socket.write(moreBytes);
       upstream.write(firstBytes);
       join(socket, upstream, isWebSocket(request));
+      if (Number.isFinite(streamIdleMs)) socket.setTimeout(streamIdleMs, () => socket.destroy());
     });
     outgoing.end();
   }
@@ -75,6 +84,7 @@ export class Tunnels {
   #await(
     outgoing: ClientRequest,
     { response }: Visit,
+    { answerMs, more }: { answerMs: number; more: readonly string[] },
     onUpgrade: (incoming: IncomingMessage, upstream: Socket, moreBytes: Buffer) => void,
   ): void {
     const fail = (status: number, message: string): void => {
@@ -82,8 +92,8 @@ export class Tunnels {
       answerPlainly(response, status, message);
       outgoing.destroy();
     };
-    const timer = setTimeout(() => fail(504, "The app did not answer in time."), this.#options.answerMs);
-    outgoing.once("response", (incoming) => passOn(incoming, response));
+    const timer = setTimeout(() => fail(504, "The app did not answer in time."), answerMs);
+    outgoing.once("response", (incoming) => passOn(incoming, response, more));
     outgoing.once("upgrade", (incoming, upstream, moreBytes) => {
       onUpgrade(incoming, upstream as Socket, moreBytes);
     });
@@ -98,9 +108,10 @@ function answerPlainly(response: ServerResponse, status: number, message: string
 }
 
 /** As the app wrote it: `Connection` and `Upgrade` are what this answer is about. */
-function answerHead({ statusMessage, rawHeaders }: IncomingMessage): string {
+function answerHead({ statusMessage, rawHeaders }: IncomingMessage, more: readonly string[]): string {
+  const fields = [...rawHeaders, ...more];
   const lines = [`HTTP/1.1 101 ${statusMessage ?? ""}`];
-  for (let at = 0; at < rawHeaders.length; at += 2) lines.push(`${rawHeaders[at]}: ${rawHeaders[at + 1]}`);
+  for (let at = 0; at < fields.length; at += 2) lines.push(`${fields[at]}: ${fields[at + 1]}`);
   return `${lines.join("\r\n")}\r\n\r\n`;
 }
 

@@ -1,6 +1,7 @@
 import { z } from "zod";
-import { Hostname } from "../app/app.ts";
 import { type LimitsChange, LimitsInput } from "../app/limits.ts";
+import { Mount, prefixOfMount } from "../app/mount.ts";
+import { ProxyInput } from "../app/proxy-settings.ts";
 import type { ReleasePlan } from "../app/release.ts";
 import { readJsonFile } from "./source-file.ts";
 import { StaticDirectory } from "./static-directory.ts";
@@ -32,6 +33,16 @@ const HealthCheck = z.object({
   path: z.string().startsWith("/").optional(),
 });
 
+/** A hostname, with or without a path prefix, and what becomes of that prefix. */
+const MountEntry = z.preprocess(
+  (entry) => (typeof entry === "string" ? { mount: entry } : entry),
+  z
+    .object({ mount: Mount, stripPrefix: z.boolean().default(false) })
+    .refine(({ mount, stripPrefix }) => !stripPrefix || prefixOfMount(mount) !== "", {
+      error: "there is no path prefix that could be stripped",
+    }),
+);
+
 /**
  * app.json as Heroku and Dokku know it (https://devcenter.heroku.com/articles/app-json-schema,
  * https://dokku.com/docs/deployment/zero-downtime-deploys/), and Maestro's own part. Unknown fields are ignored.
@@ -43,8 +54,9 @@ const AppJson = z.object({
   cron: z.array(z.unknown()).default([]),
   maestro: z
     .object({
-      hostnames: z.array(Hostname).default([]),
+      hostnames: z.array(MountEntry).default([]),
       limits: LimitsInput.default({}),
+      proxy: ProxyInput.optional(),
       storage: z.boolean().default(false),
       warm: z.boolean().optional(),
       static: StaticDirectory.optional(),
@@ -57,7 +69,7 @@ type AppJson = z.infer<typeof AppJson>;
 /** What app.json adds to the plan of a release. `healthPath`: null when it declares no health check of the web. */
 export type Declared = Pick<
   ReleasePlan,
-  "env" | "formation" | "hostnames" | "storage" | "limits" | "notes" | "warm"
+  "env" | "formation" | "hostnames" | "stripped" | "storage" | "limits" | "proxy" | "notes" | "warm"
 > & {
   healthPath: string | null;
   /** The directory with the static files that it serves; null when it names none. */
@@ -85,14 +97,23 @@ export async function readAppJson(directory: string): Promise<Declared> {
   return {
     env: valuesOf(declared.env),
     formation: quantitiesOf(declared.formation),
-    hostnames: [...new Set(declared.maestro?.hostnames)],
+    ...mountsOf(declared.maestro?.hostnames ?? []),
     ...(declared.maestro?.warm === false ? { warm: false } : {}),
     storage: declared.maestro?.storage ?? false,
     limits: declared.maestro?.limits ?? {},
+    ...(declared.maestro?.proxy ? { proxy: declared.maestro.proxy } : {}),
     notes: notesOn(declared),
     healthPath: declared.healthchecks["web"]?.find(decidesReadiness)?.path ?? null,
     static: declared.maestro?.static ?? null,
     build: declared.maestro?.build ?? {},
+  };
+}
+
+function mountsOf(entries: z.infer<typeof MountEntry>[]): Pick<Declared, "hostnames" | "stripped"> {
+  const stripped = entries.filter(({ stripPrefix }) => stripPrefix).map(({ mount }) => mount);
+  return {
+    hostnames: [...new Set(entries.map(({ mount }) => mount))],
+    ...(stripped.length > 0 ? { stripped: [...new Set(stripped)] } : {}),
   };
 }
 

@@ -42,7 +42,16 @@ const names = [
 const answerNames = ["Set-Cookie", "ETag", "X-A", "Vary", "Server", "Keep-Alive", "Content-Type", "Date"];
 /** Nothing beyond ASCII: in a request the general path changes it, which is a fault of Node's and not to be matched. */
 const values = ["1", "a, b", "", 'quoted "text"', "a=b; c", "x".repeat(300), "tab\there", "a:b"];
-const paths = ["/", "/a//b", "/?q=1&r=%20", "/%2e%2e/x", "/a;b?c{d}|e", `/${"long/".repeat(100)}`];
+const paths = [
+  "/",
+  "/a//b",
+  "/?q=1&r=%20",
+  "/%2e%2e/x",
+  "/a;b?c{d}|e",
+  "/mounted",
+  "/mounted/a//b?c",
+  `/${"long/".repeat(100)}`,
+];
 
 function makeExchange(random: Random): Exchange {
   const method = random.of(["GET", "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]);
@@ -169,7 +178,8 @@ let app: TestUpstream;
 beforeAll(async () => {
   [bytes, general] = [await TestPlane.start(), await TestGeneralPath.start()];
   app = await TestUpstream.start("a", (request, response) => void answer(request, response));
-  for (const path of [bytes, general]) path.route("a", app.port);
+  const mounts = { hostnames: ["a.test", "a.test/mounted"], stripped: ["a.test/mounted"] };
+  for (const path of [bytes, general]) path.route("a", app.port, mounts);
 });
 afterAll(async () => {
   agent.destroy();

@@ -1,4 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { boundsOf } from "../../src/proxy/bounds.ts";
+import { AppCounts } from "../../src/proxy/counts.ts";
 import { type Lease, Leases } from "../../src/proxy/lease.ts";
 import type { Route } from "../../src/proxy/routes.ts";
 
@@ -6,7 +8,15 @@ const never = { requestsMs: 60_000, streamsMs: 60_000 };
 
 function routeTo(...instances: string[]): Route {
   const upstreams = instances.map((instance) => ({ instance, host: "127.0.0.1", port: 1 }));
-  return { app: "shop", hostnames: [], state: "serving", upstreams, turn: 0 };
+  return {
+    app: "shop",
+    hostnames: [],
+    state: "serving",
+    upstreams,
+    turn: 0,
+    bounds: boundsOf({}, 1000),
+    counts: new AppCounts(),
+  };
 }
 
 function claim(leases: Leases, route: Route, kind: "request" | "stream" = "request"): Lease {

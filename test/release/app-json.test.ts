@@ -57,6 +57,15 @@ test("hostnames are normalized and each is taken once", async () => {
   expect(hostnames).toEqual(["shop.example", "*.x.org"]);
 });
 
+test("a path prefix is part of a hostname, and stripped where that is said", async () => {
+  const mount = "x.org/docs/";
+  const { hostnames, stripped } = await detectWith({
+    maestro: { hostnames: ["X.org/Shop/", { mount, stripPrefix: true }, { mount: "y.org" }] },
+  });
+  expect(hostnames).toEqual(["x.org/Shop", "x.org/docs", "y.org"]);
+  expect(stripped).toEqual(["x.org/docs"]);
+});
+
 test("limits and storage are read, cron is noted, and fields that are not known are ignored", async () => {
   const { notes, limits, storage } = await detectWith({
     name: "x",

@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server } from "node:net";
+import type { AppRoute } from "../../src/protocol/worker.ts";
 import { Front } from "../../src/proxy/front.ts";
 import { GeneralPath } from "../../src/proxy/general.ts";
 import { Holding } from "../../src/proxy/hold.ts";
@@ -12,16 +13,16 @@ import { routeOf } from "./proxy.ts";
 
 /** The general path by itself, in the test's own process: the reference that the byte path is compared with. */
 export class TestGeneralPath implements AsyncDisposable {
-  readonly #routes = new Routes();
+  readonly #routes = new Routes(20_000);
   readonly #front: Front;
   readonly #server: Server;
 
   private constructor() {
-    const [routes, upstreams, answerMs] = [this.#routes, new Upstreams(), 20_000];
+    const [routes, upstreams] = [this.#routes, new Upstreams()];
     const holding = new Holding(routes, 10_000);
     const leases = new Leases();
-    const passages = new Passages({ routes, leases, holding, connections: upstreams, connectMs: answerMs });
-    const options = { passages, upstreams, answerMs, isTrusted: () => false };
+    const passages = new Passages({ routes, leases, holding, connections: upstreams });
+    const options = { passages, upstreams, isTrusted: () => false };
     const [general, tunnels] = [new GeneralPath(options), new Tunnels(options)];
     this.#front = new Front({ general, tunnels, onEnd: () => {}, onClose: () => {} });
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) =>
@@ -39,8 +40,8 @@ export class TestGeneralPath implements AsyncDisposable {
     return (this.#server.address() as AddressInfo).port;
   }
 
-  route(app: string, port: number): void {
-    const put = [routeOf(app, [{ instance: app, port }])];
+  route(app: string, port: number, changes: Partial<AppRoute> = {}): void {
+    const put = [routeOf(app, [{ instance: app, port }], changes)];
     this.#routes.apply({ replace: false, put, remove: [] });
   }
 

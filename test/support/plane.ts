@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { setImmediate as turn } from "node:timers/promises";
 import { createLog } from "../../src/lib/log.ts";
-import type { WorkerSettings } from "../../src/protocol/worker.ts";
+import type { AppRoute, WorkerSettings } from "../../src/protocol/worker.ts";
 import { canReadStatically } from "../../src/proxy/bytes/static-read.ts";
 import { Plane } from "../../src/proxy/plane.ts";
 import { routeOf } from "./proxy.ts";
@@ -44,8 +44,8 @@ export class TestPlane implements AsyncDisposable {
     return (this.#server.address() as AddressInfo).port;
   }
 
-  route(app: string, port: number): void {
-    this.plane.apply({ replace: false, put: [routeOf(app, [{ instance: app, port }])], remove: [] });
+  route(app: string, port: number, changes: Partial<AppRoute> = {}): void {
+    this.plane.apply({ replace: false, put: [routeOf(app, [{ instance: app, port }], changes)], remove: [] });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

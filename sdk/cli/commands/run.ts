@@ -1,7 +1,7 @@
 import { constants } from "node:os";
 import type { Command } from "commander";
 import type { CallersTerminal } from "../../../src/app/one-off.ts";
-import type { RunReport } from "../../../src/app/reports.ts";
+import type { RunReport } from "../../../src/app/run-reports.ts";
 import { MaestroError } from "../../../src/errors.ts";
 import type { Session } from "../../operations.ts";
 import { type Run, run } from "../../run.ts";

@@ -96,6 +96,10 @@ export const settingOptions: Record<string, SettingOption> = {
     flag: "--keep-release-days <days>",
     help: "how old a kept release may become, those two excepted (default: 90)",
   },
+  maxConnections: {
+    flag: "--max-connections <n>",
+    help: "connections of clients that one proxy worker takes; what is more gets 503 (default: 16000)",
+  },
   trustedProxies: {
     flag: "--trusted-proxies <cidr>",
     help: "proxies whose X-Forwarded-* headers are believed: addresses or CIDR ranges, with commas or given more than once (default: none)",

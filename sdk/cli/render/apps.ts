@@ -2,7 +2,7 @@ import { describeExit } from "../../../src/app/instance.ts";
 import { formatBytes } from "../../../src/app/limits.ts";
 import type { AppReport, InstanceReport } from "../../../src/app/reports.ts";
 import { harmless, paint, type Screen, type Tone } from "./screen.ts";
-import { table } from "./table.ts";
+import { type Cell, table } from "./table.ts";
 import { ago } from "./time.ts";
 
 const appTones: Record<AppReport["state"], Tone> = {
@@ -17,9 +17,9 @@ const appTones: Record<AppReport["state"], Tone> = {
 /** The apps that are registered, and below what is wrong with some. */
 export function renderApps(apps: readonly AppReport[], screen: Screen): string {
   if (apps.length === 0) return "No apps yet. Deploy one: maestro deploy DIR\n";
-  const rows = apps.map(({ app, state, release, instances, urls, hostnames }) => [
+  const rows = apps.map(({ app, state, mode, release, instances, urls, hostnames }) => [
     app,
-    { text: state, tone: appTones[state] },
+    withMode({ text: state, tone: appTones[state] }, mode?.kind),
     release === null ? "-" : `v${release}`,
     String(instances),
     (urls.length > 0 ? urls : hostnames).join(" "),
@@ -70,7 +70,7 @@ export function renderInstances(instances: readonly InstanceReport[], screen: Sc
     instance.app,
     instance.instance,
     `v${instance.release}`,
-    { text: instance.state, tone: instanceTones[instance.state] },
+    withMode(stateOf(instance), instance.mode),
     String(instance.pid),
     instance.port === null ? "-" : String(instance.port),
     ago(instance.startedAt, screen.now),
@@ -84,6 +84,16 @@ export function renderInstances(instances: readonly InstanceReport[], screen: Sc
     ...["MEMORY", "ISOLATION", "USER"],
   ];
   return table(screen, heading, rows);
+}
+
+function stateOf({ state, outAt = 0 }: InstanceReport): { text: string; tone: Tone } {
+  if (outAt === 0) return { text: state, tone: instanceTones[state] };
+  return { text: `${state}, taken out`, tone: "bad" };
+}
+
+/** New requests do not get there: that matters more than that it could answer them. */
+function withMode(state: { text: string; tone: Tone }, mode: InstanceReport["mode"]): Cell {
+  return mode === undefined ? state : { text: `${state.text}, ${mode}`, tone: "warn" };
 }
 
 function usedMemory({ now, limit }: InstanceReport["memory"]): string {

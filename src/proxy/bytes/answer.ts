@@ -1,8 +1,8 @@
 import { type Body, closeBody, noBody } from "./body.ts";
 import { composeBuffer, writeComposed } from "./buffers.ts";
 import { type Ending, writeResponse } from "./compose.ts";
+import type { ComposedRequest } from "./composed.ts";
 import { endsLine, Gathered } from "./gathered.ts";
-import type { RequestHead } from "./request.ts";
 import { mostAnswerHead, notHttp, ResponseHead } from "./response.ts";
 import type { Wire } from "./wire.ts";
 
@@ -16,7 +16,8 @@ const head = new ResponseHead();
 export type Asker = {
   /** To the client. */
   readonly wire: Wire;
-  readonly expectsContinue: boolean;
+  /** A line that the head gets besides. */
+  readonly setCookie: string;
   /** Asked once, when the head is there: what the client is told of its connection. */
   onHead(head: ResponseHead, body: Body): Ending;
 };
@@ -26,11 +27,16 @@ export class Answer {
   readonly #asker: Asker;
   readonly #isForHead: boolean;
   readonly #mayBeTunnel: boolean;
+  readonly #expectsContinue: boolean;
   #body: Body = noBody;
   #gathered: Gathered | null = null;
   #informed = 0;
   /** Of its head; 0 before that has been passed on. */
   status = 0;
+  /** When its head was there; `performance.now()`. */
+  beganAt = 0;
+  /** Of its body, as they have been passed on. */
+  bodyBytes = 0;
   /** Something has come, whatever it was. */
   hasBegun = false;
   /** The client has been told to send its body. */
@@ -39,10 +45,11 @@ export class Answer {
   /** Behind it nothing has come, and the instance keeps the connection. */
   isConnectionKept = false;
 
-  constructor(asker: Asker, { method, upgrade }: RequestHead) {
+  constructor(asker: Asker, { method, upgrade, expectsContinue }: ComposedRequest) {
     this.#asker = asker;
     this.#isForHead = method === "HEAD";
     this.#mayBeTunnel = upgrade !== null;
+    this.#expectsContinue = expectsContinue;
   }
 
   get isComplete(): boolean {
@@ -98,7 +105,7 @@ export class Answer {
     if (this.#informed > mostInformation) throw notHttp();
     if (head.status === 100) {
       this.isContinued = true;
-      if (!this.#asker.expectsContinue) return;
+      if (!this.#expectsContinue) return;
     }
     writeComposed(this.#asker.wire, writeResponse(head, bytes, composeBuffer(), "kept"));
   }
@@ -110,6 +117,8 @@ export class Answer {
     const ending = this.#asker.onHead(head, body);
     this.#body = body;
     this.status = head.status;
+    this.beganAt = performance.now();
+    this.bodyBytes = body.passTo - head.end;
     this.isConnectionKept = head.isKept && !body.isEndless && next === end;
     this.#write(bytes, body.passTo, ending, body.tail);
   }
@@ -118,12 +127,13 @@ export class Answer {
     if (!this.#mayBeTunnel) throw notHttp();
     this.isTunnel = true;
     this.status = head.status;
+    this.beganAt = performance.now();
     this.#write(bytes, end, "upgraded", null);
   }
 
   #write(bytes: Buffer, end: number, ending: Ending, tail: Buffer | null): void {
     const into = composeBuffer();
-    let at = writeResponse(head, bytes, into, ending);
+    let at = writeResponse(head, bytes, into, ending, this.#asker.setCookie);
     at += bytes.copy(into, at, head.end, end);
     if (tail) at += tail.copy(into, at);
     writeComposed(this.#asker.wire, at);
@@ -132,6 +142,7 @@ export class Answer {
   #takeBody(upstream: Wire, bytes: Buffer, length: number): void {
     const { wire: client } = this.#asker;
     const next = this.#body.follow(bytes, 0, length);
+    this.bodyBytes += this.#body.passTo;
     upstream.passOn(client, bytes, 0, this.#body.passTo);
     if (this.#body.tail) client.write(this.#body.tail);
     if (next !== length) this.isConnectionKept = false;

@@ -2,7 +2,7 @@ import type { Body } from "./body.ts";
 import { byteAt, cr, hexDigits, lf, semicolon } from "./characters.ts";
 import { ChunkExtension } from "./chunk-extension.ts";
 import { Fields, incomplete, kinds } from "./fields.ts";
-import { endsLine, Gathered } from "./gathered.ts";
+import { Gathered } from "./gathered.ts";
 import { Malformed } from "./malformed.ts";
 
 /** Digits of a chunk's size: as many as a number can tell exactly, less one (RFC 9112, 7.1, demands a limit). */
@@ -115,16 +115,17 @@ export class ChunkedBody implements Body {
     this.#state = next;
   }
 
-  /** They are passed on when all of them are there, without those that are none of a trailer's business. */
+  /**
+   * They are passed on when all of them are there, without those that are none of a trailer's business. Only whole lines
+   * are judged: else a line that breaks off would mean another thing when it comes in another packet.
+   */
   #readTrailers(bytes: Buffer, from: number, end: number): number {
     this.#trailers ??= new Gathered();
     const before = this.#trailers.length;
     this.#trailers.add(bytes, from, end);
-    if (!endsLine(bytes, from, end)) {
-      this.#limit();
-      return end;
-    }
-    const read = fields.read(this.#trailers.bytes, 0, this.#trailers.length);
+    const linesEnd = bytes.lastIndexOf(lf, end - 1) + 1;
+    const whole = linesEnd > from ? before + linesEnd - from : 0;
+    const read = whole === 0 ? incomplete : fields.read(this.#trailers.bytes, 0, whole);
     if (read === incomplete) {
       this.#limit();
       return end;

@@ -57,6 +57,7 @@ function staysInRequest(head: RequestHead, bytes: Buffer, index: number, isTrust
     case kinds.forwardedProto:
     case kinds.forwardedHost:
     case kinds.forwardedPort:
+    case kinds.forwardedPrefix:
       if (!isTrusted) return false;
   }
   return named.length === 0 || !fields.isNamedIn(bytes, index, named);
@@ -97,8 +98,14 @@ function trustedFields(head: RequestHead, bytes: Buffer, origin: Origin): string
 /** What the head that a client gets says about the connection: it ends, or has become a tunnel. */
 export type Ending = "kept" | "closed" | "upgraded";
 
-/** Writes the head that a client gets at the beginning of `into`; returns its length. */
-export function writeResponse(head: ResponseHead, bytes: Buffer, into: Buffer, ending: Ending): number {
+/** Writes the head that a client gets at the beginning of `into`; returns its length. `more`: lines besides its own. */
+export function writeResponse(
+  head: ResponseHead,
+  bytes: Buffer,
+  into: Buffer,
+  ending: Ending,
+  more = "",
+): number {
   const { fields } = head;
   const isUpgrade = ending === "upgraded";
   let at = writeVersion(into);
@@ -110,6 +117,7 @@ export function writeResponse(head: ResponseHead, bytes: Buffer, into: Buffer, e
   }
   at += bytes.copy(into, at, runStart, fields.end);
   if (!head.hasDate && !head.isInformation) at += into.write(dateLine(), at, "latin1");
+  if (more !== "") at += into.write(more, at, "latin1");
   return at + into.write(ending === "closed" ? "Connection: close\r\n\r\n" : "\r\n", at, "latin1");
 }
 

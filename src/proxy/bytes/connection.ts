@@ -1,7 +1,9 @@
-import { Refusal } from "../refusal.ts";
-import { plainAnswer } from "./answers.ts";
+import { closesAfter, Refusal } from "../refusal.ts";
+import { plainAnswer, refusalFor } from "./answers.ts";
 import type { Body } from "./body.ts";
 import { requestFor } from "./compose.ts";
+import { ComposedRequest } from "./composed.ts";
+import { countServed } from "./count.ts";
 import { type Deadlines, never, type Timed } from "./deadlines.ts";
 import { Exchange, type ExchangeOptions } from "./exchange.ts";
 import { Inbox, type Taker } from "./inbox.ts";
@@ -43,6 +45,7 @@ export class ClientConnection implements Reader, Taker, Timed {
   /** The latest answer has not left yet. */
   #isFlushing = false;
   #left: AbortController | null = null;
+  #tunnel: Wire | null = null;
 
   /** `introduced`: what a balancer has said of the client. */
   constructor(open: (reader: Reader) => Wire, options: ConnectionOptions, introduced: Introduced = null) {
@@ -118,7 +121,8 @@ export class ClientConnection implements Reader, Taker, Timed {
     this.isKept = head.isKept && head.upgrade === null && !this.#isLeaving;
     this.#isHead = head.method === "HEAD";
     this.unlimited();
-    const exchange = new Exchange(this, head, request, this.#options);
+    const bodyCame = body.passTo - head.end;
+    const exchange = new Exchange(this, new ComposedRequest(head, request, bodyCame), this.#options);
     this.#exchange = exchange;
     try {
       exchange.begin();
@@ -140,7 +144,7 @@ export class ClientConnection implements Reader, Taker, Timed {
   }
 
   onMalformedHead(refusal: Refusal): void {
-    this.wire.write(plainAnswer(refusal, false, false));
+    this.wire.write(plainAnswer(refusal, {}));
     this.#close();
   }
 
@@ -162,12 +166,6 @@ export class ClientConnection implements Reader, Taker, Timed {
     this.dueAt = never;
   }
 
-  /** A part of the answer has been written; how long the next may take is up to the app. */
-  hasProgressed(): void {
-    if (this.#hasEnded) this.limit(clientTimes.halfClosedMs);
-    else this.unlimited();
-  }
-
   /** The exchange can take what has come meanwhile. */
   goOn(): void {
     this.#inbox.goOn();
@@ -183,8 +181,9 @@ export class ClientConnection implements Reader, Taker, Timed {
 
   /** Answers in Maestro's own name. */
   refuse(refusal: Refusal): void {
-    if (refusal.status === 400 || (this.isUnfinished && this.#exchange?.isUncertain)) this.isKept = false;
-    this.wire.write(plainAnswer(refusal, this.#isHead, this.isKept));
+    if (closesAfter(refusal) || (this.isUnfinished && this.#exchange?.isUncertain)) this.isKept = false;
+    const accept = this.#exchange?.request.field("accept") ?? "";
+    this.wire.write(plainAnswer(refusal, { isHead: this.#isHead, isKept: this.isKept, accept }));
     this.finish();
   }
 
@@ -194,11 +193,12 @@ export class ClientConnection implements Reader, Taker, Timed {
     else this.wire.destroy();
   }
 
-  becomeTunnel(upstream: Wire, isWebSocket: boolean): void {
+  becomeTunnel(upstream: Wire, isWebSocket: boolean, idleMs: number): void {
     this.#options.deadlines.delete(this);
     const unread = this.#inbox.close();
     if (unread.length > 0) upstream.write(unread);
-    splice(this.wire, upstream, isWebSocket, () => this.onClose());
+    this.#tunnel = upstream;
+    splice(this.wire, upstream, { isWebSocket, idleMs }, () => this.onClose());
     if (this.#hasEnded) this.wire.reader.onEnd();
     else this.wire.resume();
   }
@@ -236,13 +236,8 @@ export class ClientConnection implements Reader, Taker, Timed {
   }
 
   #served(exchange: Exchange | null): void {
-    if (exchange) this.#options.onServed?.({ exchange, address: this.#origin?.address ?? "" });
+    if (!exchange) return;
+    countServed(exchange, this.#tunnel);
+    this.#options.onServed?.({ exchange, address: this.#origin?.address ?? "" });
   }
-}
-
-/** The one answer that depends on the path: a load balancer's check reaches no app. */
-function refusalFor(error: unknown, head: RequestHead, bytes: Buffer): Refusal {
-  if (!(error instanceof Refusal))
-    return new Refusal(502, "The request could not be forwarded.", { cause: error });
-  return error.status === 404 && head.isFor(bytes, "/_ping_") ? new Refusal(200, "pong") : error;
 }

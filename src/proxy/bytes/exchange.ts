@@ -1,49 +1,47 @@
+import { type Bounds, unbounded } from "../bounds.ts";
 import type { Lease } from "../lease.ts";
-import type { Passage, Passages } from "../passage.ts";
-import { Refusal } from "../refusal.ts";
+import { dropPassage, type Passage, type Passages } from "../passage.ts";
+import { lateAnswer, lateBody, Refusal, tooLarge } from "../refusal.ts";
+import { setCookieLine } from "../sticky.ts";
 import { Answer, type Asker } from "./answer.ts";
 import type { Body } from "./body.ts";
 import type { Ending } from "./compose.ts";
+import type { ComposedRequest } from "./composed.ts";
 import type { ClientConnection } from "./connection.ts";
+import { never } from "./deadlines.ts";
 import type { Pools, UpstreamConnection } from "./pool.ts";
-import type { RequestHead } from "./request.ts";
 import { notHttp, type ResponseHead } from "./response.ts";
+import { strip } from "./strip.ts";
 import type { Reader, Wire } from "./wire.ts";
 
-export type ExchangeOptions = { passages: Passages<UpstreamConnection>; pools: Pools; answerMs: number };
+export type ExchangeOptions = { passages: Passages<UpstreamConnection>; pools: Pools };
 
 /** `waiting` for an instance; `asked` it, which goes on until the answer is complete. */
 type Phase = "waiting" | "asked" | "done";
 
 /** One request and its answer, from the claim of an instance until the last byte. It reads what the instance says. */
 export class Exchange implements Reader, Asker {
-  readonly host: string;
-  readonly method: string;
+  readonly request: ComposedRequest;
   readonly #client: ClientConnection;
   readonly #options: ExchangeOptions;
-  readonly #request: Buffer;
-  readonly #isRepeatable: boolean;
-  readonly expectsContinue: boolean;
-  readonly #upgrade: string | null;
-  readonly #answer: Answer;
+  readonly answer: Answer;
   #phase: Phase = "waiting";
   #lease: Lease | null = null;
+  /** A line of its own in the answer's head; "" for none. */
+  setCookie = "";
+  #bounds: Bounds = unbounded;
   #upstream: UpstreamConnection | null = null;
   #isReused = false;
   #hadToWait = false;
+  /** How long nothing may come of an answer that has begun, ms. */
+  #betweenMs = never;
   #refusedWith = 0;
 
-  /** `request`: its head as the instance gets it, and as much of its body as has come. */
-  constructor(client: ClientConnection, head: RequestHead, request: Buffer, options: ExchangeOptions) {
-    this.host = head.host;
-    this.method = head.method;
+  constructor(client: ClientConnection, request: ComposedRequest, options: ExchangeOptions) {
+    this.request = request;
     this.#client = client;
     this.#options = options;
-    this.#request = request;
-    this.#isRepeatable = head.isRepeatable;
-    this.expectsContinue = head.expectsContinue;
-    this.#upgrade = head.upgrade;
-    this.#answer = new Answer(this, head);
+    this.answer = new Answer(this, request);
   }
 
   /** Throws a `Refusal`. The instance is claimed before this returns, unless it has to be waited for. */
@@ -51,9 +49,9 @@ export class Exchange implements Reader, Asker {
     const { passages } = this.#options;
     const left = () => this.#client.left();
     const taken =
-      this.#upgrade === null
-        ? passages.take(this.host, left, this.#isRepeatable)
-        : passages.open(this.host, "stream", left());
+      this.request.upgrade === null
+        ? passages.take(this.request, left, this.request.isRepeatable)
+        : passages.open(this.request, "stream", left());
     if (taken instanceof Promise) this.#await(taken);
     else this.#send(taken);
   }
@@ -62,19 +60,17 @@ export class Exchange implements Reader, Asker {
     return this.#client.wire;
   }
 
-  /** Nothing can be sent yet. */
   get isWaiting(): boolean {
     return this.#phase === "waiting";
   }
 
-  /** The head of an answer has been passed on. */
   get hasAnswered(): boolean {
-    return this.#answer.status !== 0;
+    return this.answer.status !== 0;
   }
 
   /** Of the answer that the client got; 0 without one. */
   get status(): number {
-    return this.#refusedWith || this.#answer.status;
+    return this.#refusedWith || this.answer.status;
   }
 
   get targetPort(): number | undefined {
@@ -83,7 +79,7 @@ export class Exchange implements Reader, Asker {
 
   /** Whether the client sends the body that it has announced is its own choice. */
   get isUncertain(): boolean {
-    return this.expectsContinue && !this.#answer.isContinued;
+    return this.request.expectsContinue && !this.answer.isContinued;
   }
 
   /** More of the request's body. */
@@ -91,12 +87,14 @@ export class Exchange implements Reader, Asker {
     const { wire } = this.#client;
     const upstream = this.#upstream?.wire;
     if (!upstream?.isOpen) return; // What that means is told by its close.
+    this.request.bodyCame += body.passTo - from;
+    if (this.#isBodyTooLarge()) return;
     wire.passOn(upstream, bytes, from, body.passTo);
     if (body.tail) upstream.write(body.tail);
     wire.isStreaming = !body.isComplete;
     if (!body.isComplete) wire.waitFor(upstream);
     // While the body still comes the app has nothing to answer yet.
-    if (!this.hasAnswered) this.#client.limit(this.#options.answerMs);
+    if (!this.hasAnswered) this.#client.limit(this.#bounds.answerMs);
   }
 
   /** Nobody is there any more to be answered. */
@@ -106,7 +104,13 @@ export class Exchange implements Reader, Asker {
   }
 
   late(): void {
-    this.refuse(new Refusal(504, "The app did not answer in time."));
+    if (this.hasAnswered) {
+      this.#cut(); // A stream on which nothing moves.
+      return;
+    }
+    const isClients = this.#client.isUnfinished && !this.isUncertain && this.#upstream?.wire.pending === 0;
+    if (!isClients) this.#lease?.failed();
+    this.refuse(isClients ? lateBody() : lateAnswer());
   }
 
   refuse(refusal: Refusal): void {
@@ -120,20 +124,20 @@ export class Exchange implements Reader, Asker {
     const upstream = this.#upstream;
     if (!upstream) return;
     try {
-      this.#answer.take(upstream.wire, bytes, length);
+      this.answer.take(upstream.wire, bytes, length);
     } catch (error) {
       if (this.hasAnswered) this.#cut();
       else this.refuse(error instanceof Refusal ? error : notHttp());
       return;
     }
-    if (this.#answer.isTunnel) this.#becomeTunnel(upstream);
-    else if (this.#answer.isComplete) this.#finish();
+    if (this.answer.isTunnel) this.#becomeTunnel(upstream);
+    else if (this.answer.isComplete) this.#finish();
     else if (this.hasAnswered) this.#waitForMore(upstream.wire);
   }
 
   onEnd(): void {
     if (!this.hasAnswered) this.#broke();
-    else if (this.#answer.close()) this.#finish();
+    else if (this.answer.close()) this.#finish();
     else this.#cut();
   }
 
@@ -148,7 +152,7 @@ export class Exchange implements Reader, Asker {
     taken.then(
       (passage) => {
         if (this.#phase === "waiting") this.#send(passage);
-        else drop(passage);
+        else dropPassage(passage);
       },
       (error: unknown) => {
         if (this.#phase !== "waiting") return; // The client has left.
@@ -157,8 +161,10 @@ export class Exchange implements Reader, Asker {
     );
   }
 
-  #send({ lease, connected }: Passage<UpstreamConnection>): void {
+  #send({ lease, place, connected }: Passage<UpstreamConnection>): void {
     this.#lease = lease;
+    this.#bounds = place.route.bounds;
+    this.setCookie = setCookieLine(this.request, place, lease.upstream);
     this.#isReused = connected === undefined;
     const upstream = connected ?? this.#options.pools.takeIdle(lease.upstream);
     this.#phase = "asked";
@@ -167,22 +173,28 @@ export class Exchange implements Reader, Asker {
       return;
     }
     this.#upstream = upstream;
+    if (this.#isBodyTooLarge()) return;
     upstream.lend(this);
-    upstream.wire.write(this.#request);
-    this.#client.limit(this.#options.answerMs);
+    const { bytes } = this.request;
+    upstream.wire.write(place.stripped === "" ? bytes : strip(bytes, place.stripped));
+    this.#client.limit(this.#bounds.answerMs);
     if (!upstream.wire.isOpen) this.#broke();
     else if (this.#hadToWait) this.#client.goOn();
   }
 
   /** Decides what becomes of the client's connection. */
   onHead(answer: ResponseHead, body: Body): Ending {
+    this.#lease?.answered();
     if (body.isEndless || (this.#client.isUnfinished && this.isUncertain)) this.#client.isKept = false;
-    if (answer.isEventStream) this.#lease?.becomeStream();
+    if (answer.isEventStream) {
+      this.#betweenMs = this.#bounds.streamIdleMs;
+      this.#lease?.becomeStream();
+    }
     return this.#client.isKept ? "kept" : "closed";
   }
 
   #waitForMore(upstream: Wire): void {
-    this.#client.hasProgressed();
+    this.#client.limit(this.#betweenMs);
     upstream.isStreaming = true;
     upstream.waitFor(this.#client.wire);
   }
@@ -190,32 +202,42 @@ export class Exchange implements Reader, Asker {
   /** From here on the connections belong together; the lease lasts until the client's closes. */
   #becomeTunnel(upstream: UpstreamConnection): void {
     this.#upstream = null;
-    this.#client.becomeTunnel(upstream.giveAway(), this.#upgrade?.toLowerCase() === "websocket");
+    this.#lease?.answered();
+    this.#client.becomeTunnel(upstream.giveAway(), this.request.isWebSocket, this.#bounds.streamIdleMs);
   }
 
   #finish(): void {
     this.#phase = "done";
-    this.#letGo(this.#answer.isConnectionKept && !this.#client.isUnfinished && this.#upgrade === null);
+    this.#letGo(this.answer.isConnectionKept && !this.#client.isUnfinished && this.request.upgrade === null);
     this.#client.finish();
   }
 
   /** The instance broke off before its answer. A kept connection may have been closed before the request came there. */
   #broke(): void {
     if (this.#phase !== "asked") return;
-    if (!this.#isReused || this.#answer.hasBegun || !this.#isRepeatable) {
+    if (!this.#isReused || this.answer.hasBegun || !this.request.isRepeatable) {
+      this.#lease?.failed();
       this.refuse(new Refusal(502, "The app broke off before it answered."));
       return;
     }
     this.#letGo(false);
     this.#client.unlimited();
-    this.#await(this.#options.passages.open(this.host, "request", this.#client.left()));
+    this.#await(this.#options.passages.open(this.request, "request", this.#client.left()));
   }
 
   /** After the head, an answer that is not whole can only be cut off. */
   #cut(): void {
     this.#phase = "done";
     this.#letGo(false);
-    this.#client.cut(this.#answer.isEndless);
+    this.#client.cut(this.answer.isEndless);
+  }
+
+  /** More has come of a body without a length than may. What an answer has begun to say is not taken back. */
+  #isBodyTooLarge(): boolean {
+    if (this.request.bodyCame <= this.#bounds.maxBody) return false;
+    if (this.hasAnswered) this.#cut();
+    else this.refuse(tooLarge(this.#bounds));
+    return true;
   }
 
   #letGo(isKept: boolean): void {
@@ -224,9 +246,4 @@ export class Exchange implements Reader, Asker {
     upstream?.giveBack(isKept);
     this.#lease?.release();
   }
-}
-
-function drop({ lease, connected }: Passage<UpstreamConnection>): void {
-  lease.release();
-  connected?.destroy();
 }

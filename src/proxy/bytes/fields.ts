@@ -20,6 +20,7 @@ export const kinds = {
   forwardedPort: 13,
   date: 14,
   contentType: 15,
+  forwardedPrefix: 16,
 } as const;
 
 const names: Record<string, number> = {
@@ -40,6 +41,7 @@ const names: Record<string, number> = {
   "x-forwarded-proto": kinds.forwardedProto,
   "x-forwarded-host": kinds.forwardedHost,
   "x-forwarded-port": kinds.forwardedPort,
+  "x-forwarded-prefix": kinds.forwardedPrefix,
   date: kinds.date,
   "content-type": kinds.contentType,
 };

@@ -6,7 +6,7 @@ import { headTooLarge, mostHead, RequestHead } from "./request.ts";
 import type { Wire } from "./wire.ts";
 
 /** Bytes that are kept for a client that sends more before it is its turn; then it is not read from. */
-const mostUnread = 65_536;
+export const mostUnread = 65_536;
 
 /** Who takes what an inbox reads. */
 export type Taker = {

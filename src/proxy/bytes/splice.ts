@@ -6,8 +6,21 @@ import type { Reader, Wire } from "./wire.ts";
  */
 const halfClosedMs = 30_000;
 
+export type Tunnel = {
+  isWebSocket: boolean;
+  /** How long nothing may move on it, ms. */
+  idleMs: number;
+};
+
 /** A connection that has become a tunnel: bytes both ways until both sides have ended. */
-export function splice(client: Wire, upstream: Wire, isWebSocket: boolean, onClose: () => void): void {
+export function splice(
+  client: Wire,
+  upstream: Wire,
+  { isWebSocket, idleMs }: Tunnel,
+  onClose: () => void,
+): void {
+  // What comes from one side is written to the other: one clock sees both. Node's know no endless time.
+  if (Number.isFinite(idleMs)) client.socket.setTimeout(idleMs, () => client.destroy());
   client.reader = new Side(client, upstream, isWebSocket, onClose);
   upstream.reader = new Side(upstream, client, isWebSocket, () => {});
 }

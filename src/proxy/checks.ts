@@ -1,0 +1,63 @@
+import { get } from "node:http";
+import { connect } from "node:net";
+import { backoff } from "../lib/backoff.ts";
+import type { Upstream } from "../protocol/worker.ts";
+import type { Route } from "./routes.ts";
+
+const withinMs = 2000;
+const pauses = { first: 500, most: 10_000 };
+
+/** Asks an instance that was taken out, again and again, until it is well. */
+export class Checks {
+  readonly #isOut: (upstream: Upstream) => boolean;
+  readonly #putBack: (upstream: Upstream) => void;
+
+  /** `isOut`: whether it is still to be asked. */
+  constructor(isOut: (upstream: Upstream) => boolean, putBack: (upstream: Upstream) => void) {
+    this.#isOut = isOut;
+    this.#putBack = putBack;
+  }
+
+  begin(upstream: Upstream, { settings, hostnames }: Pick<Route, "settings" | "hostnames">): void {
+    const waits = backoff(pauses);
+    const host = hostnames[0]?.replace(/\/.*/, "").replace(/^\*\./, "") ?? "";
+    const ask = async (): Promise<void> => {
+      if (!this.#isOut(upstream)) return;
+      const { check } = settings ?? {};
+      const isWell = check ? await answers(upstream, host, check) : await accepts(upstream);
+      if (isWell) this.#putBack(upstream);
+      else again();
+    };
+    const again = () => void setTimeout(() => void ask(), waits.next()).unref();
+    again();
+  }
+}
+
+type Check = { path: string; below: number };
+
+function answers({ host, port }: Upstream, hostname: string, { path, below }: Check): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const signal = AbortSignal.timeout(withinMs);
+  const options = {
+    host,
+    port,
+    path,
+    signal,
+    agent: false,
+    headers: hostname === "" ? {} : { host: hostname },
+  };
+  get(options, (response) => {
+    resolve((response.statusCode ?? 500) < below);
+    response.destroy();
+  }).on("error", () => resolve(false));
+  return promise;
+}
+
+function accepts({ host, port }: Upstream): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const socket = connect({ host, port }, () => resolve(true));
+  socket.setTimeout(withinMs, () => socket.destroy());
+  socket.on("error", () => {}).on("close", () => resolve(false));
+  void promise.then(() => socket.destroy());
+  return promise;
+}
