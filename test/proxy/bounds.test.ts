@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import type { IncomingMessage } from "node:http";
 import { connect } from "node:net";
+import type { Duplex } from "node:stream";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { ProxySettings } from "../../src/app/proxy-settings.ts";
 import { TestGeneralPath } from "../support/general-path.ts";
@@ -17,6 +18,18 @@ const ended = (request: IncomingMessage) =>
   new Promise((resolve) => request.on("error", () => {}).on("close", resolve));
 const post = (fields: string) => `POST / HTTP/1.1\r\nHost: a.test\r\n${fields}\r\n`;
 
+/** For longer than nothing may move, a little at a time. */
+function talk(socket: Duplex): void {
+  let words = 0;
+  const talking = setInterval(() => {
+    words += 1;
+    socket.write("word ");
+    if (words < 30) return;
+    clearInterval(talking);
+    socket.end("said it all");
+  }, 50);
+}
+
 describe.each(Object.entries(paths))("%s", (_, start) => {
   let path: TestPlane | TestGeneralPath;
   let app: TestUpstream;
@@ -31,9 +44,10 @@ describe.each(Object.entries(paths))("%s", (_, start) => {
       }
       request.resume().on("end", () => response.end("answered"));
     });
-    app.server.on("upgrade", (_request, socket) => {
+    app.server.on("upgrade", ({ url }, socket) => {
       socket.on("error", () => {});
       socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+      if (url === "/talk") talk(socket);
     });
   });
   afterAll(async () => {
@@ -101,6 +115,13 @@ describe.each(Object.entries(paths))("%s", (_, start) => {
     const fields = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
     const socket = new RawClient(path.port).write(`GET / HTTP/1.1\r\nHost: a.test\r\n${fields}\r\n`);
     expect(await socket.untilClosed()).toMatch(/^HTTP\/1\.1 101 /);
+  });
+
+  it("keeps a tunnel on which the app alone speaks", async () => {
+    bound({ streamIdleMs: 1000 });
+    const fields = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+    const socket = new RawClient(path.port).write(`GET /talk HTTP/1.1\r\nHost: a.test\r\n${fields}\r\n`);
+    expect(await socket.untilClosed()).toMatch(/said it all$/);
   });
 
   it("gives up connecting after the app's own time: 502", async () => {

@@ -30,12 +30,12 @@ function findWriteWrap(): (new () => WriteRequest) | null {
  * waiting to be written, so the order is never in doubt: what this leaves in the socket's queue, the stream's own
  * writes and its end come after. Returns false, having done nothing, when it cannot.
  *
- * The bytes have to stay as they are until `queued` is 0. Does not count as activity for `socket.setTimeout`.
+ * The bytes have to stay as they are until `queued` is 0. Nor when the socket has a timeout, for which it is no activity.
  */
 export function writeDirectly(socket: Socket, bytes: Buffer): boolean {
   const handle = (socket as Insides)._handle;
   if (WriteWrap === null || !isHandle(handle) || handle.writeQueueSize > 0) return false;
-  if (socket.writableLength > 0 || socket.connecting || !socket.writable) return false;
+  if (socket.writableLength > 0 || socket.connecting || !socket.writable || socket.timeout) return false;
   const request = new WriteWrap();
   request.handle = handle;
   request.socket = socket;
