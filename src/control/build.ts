@@ -5,6 +5,7 @@ import { dirname } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { finished } from "node:stream/promises";
+import { stripVTControlCharacters } from "node:util";
 import type { App } from "../app/app.ts";
 import type { Builder, BuildProgram } from "../app/build.ts";
 import { describeExit, type Exit } from "../app/instance.ts";
@@ -133,7 +134,8 @@ export class Build implements Builder {
     // Also when the pipe breaks, with the shim at its other end.
     output.on("error", () => {}).once("close", () => lines.close());
     for await (const line of lines) {
-      const text = line.slice(0, mostCharacters);
+      // Many a tool paints where nobody has a terminal, because CI is set.
+      const text = stripVTControlCharacters(line.slice(0, mostCharacters));
       this.#log?.write(`${text}\n`);
       if (text.trim() === "") continue;
       onLine(text);

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { afterAll } from "vitest";
 
 /** Text by path. */
 export type Files = Record<string, string>;
@@ -14,10 +15,15 @@ export function writeFiles(directory: string, files: Files): void {
   }
 }
 
-/** A directory with these files, which is gone with this process. */
+const projects: string[] = [];
+afterAll(() => {
+  for (const directory of projects) rmSync(directory, { recursive: true, force: true });
+});
+
+/** A directory with these files, which is gone after the tests of a file. */
 export function project(files: Files): string {
   const directory = mkdtempSync(join(tmpdir(), "maestro-project-"));
-  process.once("exit", () => rmSync(directory, { recursive: true, force: true }));
+  projects.push(directory);
   writeFiles(directory, files);
   return directory;
 }

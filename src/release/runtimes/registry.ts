@@ -1,8 +1,6 @@
 import { existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
-import Config from "@npmcli/config";
-import parts from "@npmcli/config/lib/definitions/index.js";
-import pacote from "pacote";
+import type Config from "@npmcli/config";
 import { MaestroError } from "../../errors.ts";
 
 /** What a package's versions ask of Node, by version. */
@@ -11,9 +9,20 @@ export type Versions = ReadonlyMap<string, { node: string }>;
 /** What of the operator's configuration a build is told; none of it is a secret. */
 export type RegistrySettings = { registry: string; cafile: string | null };
 
-/** The npm registry that npm's configuration of Maestro's own user names, with what that says of the way to it. */
+/**
+ * The npm registry that npm's configuration of Maestro's own user names, with what that says of the way to it. npm's own
+ * packages are loaded when they are needed first: together they take longer than all of Maestro's start.
+ */
 export class PackageRegistry {
-  readonly #config: Promise<Config> = load();
+  #loaded: Promise<Config> | null = null;
+
+  get #config(): Promise<Config> {
+    this.#loaded ??= load().catch((error: unknown) => {
+      this.#loaded = null; // A file that cannot be read may be mended before the next build.
+      throw error;
+    });
+    return this.#loaded;
+  }
 
   async settings(): Promise<RegistrySettings> {
     const config = await this.#config;
@@ -27,6 +36,7 @@ export class PackageRegistry {
   /** Throws `BUILD_FAILED` when the registry cannot be asked. */
   async versions(name: string): Promise<Versions> {
     const { flat } = await this.#config;
+    const { default: pacote } = await import("pacote");
     try {
       const { versions } = await pacote.packument(name, { ...flat, preferOnline: true });
       return new Map(
@@ -39,6 +49,7 @@ export class PackageRegistry {
 
   /** Puts a version of a package into a directory, verified. Throws `BUILD_FAILED`. */
   async extract(name: string, version: string, directory: string): Promise<void> {
+    const { default: pacote } = await import("pacote");
     try {
       await pacote.extract(`${name}@${version}`, directory, (await this.#config).flat);
     } catch (error) {
@@ -60,6 +71,8 @@ export class PackageRegistry {
 
 /** As the npm of this machine would find it: of the environment, of the user, of the machine. No project's counts here. */
 async function load(): Promise<Config> {
+  const { default: Config } = await import("@npmcli/config");
+  const { default: parts } = await import("@npmcli/config/lib/definitions/index.js");
   const { definitions, shorthands, flatten, nerfDarts } = parts;
   const { env } = process;
   const execPath = nodeBesideNpm(env["PATH"] ?? "") ?? process.execPath;
