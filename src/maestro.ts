@@ -13,11 +13,12 @@ import type { WorkerProgram } from "./control/worker-program.ts";
 import { Workers } from "./control/workers.ts";
 import { Data } from "./data/data.ts";
 import { isSystemError, MaestroError } from "./errors.ts";
+import type { KeptProcess } from "./lib/kept-process.ts";
 import type { Log } from "./lib/log.ts";
 import { ownVersion } from "./lib/own-version.ts";
 import { Stamps } from "./lib/stamp.ts";
 import { AppLogs } from "./logs/app-logs.ts";
-import { LogKeeper } from "./logs/log-keeper.ts";
+import { logKeeper } from "./logs/log-keeper.ts";
 import { dispatch, type Subject } from "./operations/operation.ts";
 import { operations } from "./operations/table.ts";
 import type { DataEvent } from "./protocol/data.ts";
@@ -42,7 +43,7 @@ export async function openState(config: Config, log: Log): Promise<State> {
 export type Parts = {
   controller: Controller;
   workers: Workers;
-  logKeeper: LogKeeper;
+  logKeeper: KeptProcess;
   data: Data;
   http: string[];
 };
@@ -86,7 +87,12 @@ export async function assemble(config: Config, log: Log, handed: readonly number
       httpPort: openPorts[0] ?? 0,
     }),
     workers,
-    logKeeper: logKeeper(config, log),
+    logKeeper: logKeeper({
+      home: config.home,
+      entry: program("./logs/keeper"),
+      bounds: { partBytes: config.logSize * 1024 * 1024, parts: config.logFiles },
+      log,
+    }),
     data,
     http,
   };
@@ -110,12 +116,6 @@ export function workerProgram(config: Config): WorkerProgram {
 }
 
 const workersDirectory = ({ home }: Config) => join(home, "run", "workers");
-
-/** The process that keeps the apps' logs bounded. */
-function logKeeper({ home, logSize, logFiles }: Config, log: Log): LogKeeper {
-  const bounds = { partBytes: logSize * 1024 * 1024, parts: logFiles };
-  return new LogKeeper({ home, entry: program("./logs/keeper"), bounds, log });
-}
 
 /** A program of this package, as source or as published. */
 function program(path: string): string {

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { isSystemError, MaestroError } from "../errors.ts";
 import { connectChannel } from "../lib/channel.ts";
+import { KeptProcess } from "../lib/kept-process.ts";
 import type { Log } from "../lib/log.ts";
 import {
   type DataEvent,
@@ -14,7 +15,6 @@ import { type Account, Accounts } from "./accounts.ts";
 import { Backend, parseServerUrl } from "./endpoint/backend.ts";
 import { endpointPort } from "./endpoint-port.ts";
 import { followEvents } from "./follow-events.ts";
-import { KeptProcess } from "./kept-process.ts";
 import { ensureServerSecrets, type ServerSecrets } from "./secrets.ts";
 
 export type DataOptions = {

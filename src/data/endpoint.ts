@@ -10,10 +10,11 @@ import { join } from "node:path";
 import { z } from "zod";
 import { aborted } from "../lib/aborted.ts";
 import { serveChannel } from "../lib/channel.ts";
+import { keptReadyDescriptor } from "../lib/kept-exchanges.ts";
 import { takeLock } from "../lib/lock-file.ts";
 import { createLog } from "../lib/log.ts";
 import { ownVersion } from "../lib/own-version.ts";
-import { dataReadyDescriptor, EndpointSettings, endpointExchanges } from "../protocol/data.ts";
+import { EndpointSettings, endpointExchanges } from "../protocol/data.ts";
 import { Accounts } from "./accounts.ts";
 import { Backend } from "./endpoint/backend.ts";
 import { Events } from "./endpoint/events.ts";
@@ -30,7 +31,7 @@ const leaveMs = 3000;
 process.title = "maestro: data endpoint";
 process.on("SIGINT", () => {}); // A terminal's Ctrl-C is the controller's business.
 await start(EndpointSettings.parse(JSON.parse(process.argv.at(-1) ?? "null")));
-if (process.argv.includes("--tell")) closeSync(dataReadyDescriptor);
+if (process.argv.includes("--tell")) closeSync(keptReadyDescriptor);
 
 async function start(settings: EndpointSettings): Promise<void> {
   const lock = await takeLock(settings.lock);

@@ -9,10 +9,11 @@ import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { aborted } from "../lib/aborted.ts";
 import { serveChannel } from "../lib/channel.ts";
+import { keptExchanges, keptReadyDescriptor } from "../lib/kept-exchanges.ts";
 import { takeLock } from "../lib/lock-file.ts";
 import { createLog } from "../lib/log.ts";
 import { ownVersion } from "../lib/own-version.ts";
-import { dataExchanges, dataReadyDescriptor, ServerSettings } from "../protocol/data.ts";
+import { ServerSettings } from "../protocol/data.ts";
 import type { Context } from "./couch/context.ts";
 import { Databases } from "./couch/databases.ts";
 import { createCouchServer } from "./couch/http-server.ts";
@@ -26,7 +27,7 @@ const leaveMs = 3000;
 process.title = "maestro: data server";
 process.on("SIGINT", () => {}); // A terminal's Ctrl-C is the controller's business.
 await start(ServerSettings.parse(JSON.parse(process.argv.at(-1) ?? "null")));
-if (process.argv.includes("--tell")) closeSync(dataReadyDescriptor);
+if (process.argv.includes("--tell")) closeSync(keptReadyDescriptor);
 
 async function start(settings: ServerSettings): Promise<void> {
   const lock = await takeLock(settings.lock);
@@ -48,7 +49,7 @@ async function start(settings: ServerSettings): Promise<void> {
   const address = await listen(server, settings.listen);
   const leaving = new AbortController();
   const leave = () => leaving.abort();
-  const channel = await serveChannel(settings.control, dataExchanges, {
+  const channel = await serveChannel(settings.control, keptExchanges, {
     status: () => ({ v: 1 as const, pid: process.pid, version: ownVersion, settings, address }),
     leave: () => {
       leave();

@@ -7,9 +7,10 @@ import { join } from "node:path";
 import { aborted } from "../lib/aborted.ts";
 import { serveChannel } from "../lib/channel.ts";
 import { namesIn } from "../lib/directory.ts";
+import { keptExchanges, keptReadyDescriptor } from "../lib/kept-exchanges.ts";
 import { lockHolder, takeLock } from "../lib/lock-file.ts";
 import { createLog, type Log } from "../lib/log.ts";
-import { KeeperSettings, keeperExchanges, keeperReadyDescriptor } from "../protocol/log-keeper.ts";
+import { KeeperSettings } from "../protocol/log-keeper.ts";
 import { KeptDirectory } from "./kept-directory.ts";
 
 /** A watch can be lost: for apps that came or went unseen it is looked this often, in ms. */
@@ -17,7 +18,7 @@ const lookMs = 30_000;
 
 process.title = "maestro: log keeper";
 await start(KeeperSettings.parse(JSON.parse(process.argv.at(-1) ?? "null")));
-closeSync(keeperReadyDescriptor);
+if (process.argv.includes("--tell")) closeSync(keptReadyDescriptor);
 
 async function start(settings: KeeperSettings): Promise<void> {
   const lock = await takeLock(settings.lock);
@@ -26,7 +27,7 @@ async function start(settings: KeeperSettings): Promise<void> {
   setInterval(() => void endUnlessHolder(settings.lock), lookMs).unref();
   const leaving = new AbortController();
   const leave = () => leaving.abort();
-  const channel = await serveChannel(settings.control, keeperExchanges, {
+  const channel = await serveChannel(settings.control, keptExchanges, {
     status: () => ({
       v: 1 as const,
       pid: process.pid,

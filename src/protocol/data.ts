@@ -1,21 +1,5 @@
 import { z } from "zod";
-
-/** What the controller and a process of the data room say to each other. */
-export const dataExchanges = {
-  status: {
-    ask: z.object({}),
-    answer: z.object({
-      v: z.literal(1),
-      pid: z.int(),
-      version: z.string(),
-      settings: z.unknown(),
-      /** host:port, or the path of a unix socket. */
-      address: z.string(),
-    }),
-  },
-  /** Finish what is under way, then exit. Answered at once. */
-  leave: { ask: z.object({}), answer: z.object({}) },
-} as const;
+import { keptExchanges } from "../lib/kept-exchanges.ts";
 
 /** How large things may become, in bytes. */
 export const DataLimits = z.object({
@@ -42,9 +26,6 @@ export const ServerSettings = z.object({
   limits: DataLimits.prefault({}),
 });
 export type ServerSettings = z.infer<typeof ServerSettings>;
-
-/** Open in a process that is starting: who started it reads its end when it answers, or has ended. */
-export const dataReadyDescriptor = 3;
 
 /** What the endpoint is started with. Nothing secret: that is in the files under `state`. */
 export const EndpointSettings = z.object({
@@ -110,7 +91,7 @@ export const DataReport = z.object({ local: ServerReport, databases: z.array(Dat
 export type DataReport = z.infer<typeof DataReport>;
 
 export const endpointExchanges = {
-  ...dataExchanges,
+  ...keptExchanges,
   /** Read the accounts anew. */
   reload: { ask: z.object({}), answer: z.object({}) },
   report: {

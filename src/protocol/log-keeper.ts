@@ -1,15 +1,5 @@
 import { z } from "zod";
 
-/** What the controller and the log keeper say to each other. */
-export const keeperExchanges = {
-  status: {
-    ask: z.object({}),
-    answer: z.object({ v: z.literal(1), pid: z.int(), apps: z.int(), logs: z.int() }),
-  },
-  /** Finish what is under way, then exit. Answered at once. */
-  leave: { ask: z.object({}), answer: z.object({}) },
-} as const;
-
 /** What a log keeper is started with: the last argument of its command line, as JSON. */
 export const KeeperSettings = z.object({
   /** <home>/apps */
@@ -24,6 +14,3 @@ export const KeeperSettings = z.object({
   parts: z.int().min(2),
 });
 export type KeeperSettings = z.infer<typeof KeeperSettings>;
-
-/** Open in a keeper that is starting: who started it reads its end when the keeper answers, or has ended. */
-export const keeperReadyDescriptor = 3;

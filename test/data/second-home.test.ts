@@ -144,6 +144,23 @@ describe("a remote with trouble", () => {
     expect((await endpoint.idle("full")).directions.map(({ error }) => error)).toEqual([null, null]);
   });
 
+  it("that refuses a document is told of, and gets the others", async () => {
+    const app = await replicated("refusing");
+    remote.begin("cut");
+    await app.ask("PUT", "/bad", { bad: true });
+    await app.ask("PUT", "/good", {});
+    const rule = 'function (doc) { if (doc.bad) throw { forbidden: "not here" }; }';
+    await endpoint.remote.ask("PUT", "/refusing/_design/rules", { validate_doc_update: rule });
+    remote.end();
+    await arrives("refusing", 2);
+    const { directions } = await endpoint.until("refusing", (told) =>
+      told.directions.some(({ error }) => error),
+    );
+    expect(directions[0]?.error).toBe("1 documents were refused there: not here");
+    expect((await endpoint.remote.ask("GET", "/refusing/good")).status).toBe(200);
+    expect((await endpoint.remote.ask("GET", "/refusing/bad")).status).toBe(404);
+  });
+
   it("whose certificate nobody has signed is told of, and nothing is sent to it", async () => {
     const directory = await mkdtemp(join(tmpdir(), "data-test-"));
     const [key, cert] = [join(directory, "key.pem"), join(directory, "cert.pem")];

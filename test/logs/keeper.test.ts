@@ -5,9 +5,9 @@ import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { connectChannel } from "../../src/lib/channel.ts";
 import { namesIn } from "../../src/lib/directory.ts";
+import { keptExchanges } from "../../src/lib/kept-exchanges.ts";
 import { AppLogs } from "../../src/logs/app-logs.ts";
 import { partsOf } from "../../src/logs/parts.ts";
-import { keeperExchanges } from "../../src/protocol/log-keeper.ts";
 import { collect, end, LogHome, numbersOf, textOf } from "../support/logs.ts";
 
 const mega = 1024 * 1024;
@@ -90,7 +90,7 @@ describe("a keeper", () => {
     const second = await home.keeper(bounds);
     if (second.exitCode === null) await once(second, "exit");
     expect(second.exitCode).toBe(1);
-    const channel = await connectChannel(home.settings(bounds).control, keeperExchanges);
+    const channel = await connectChannel(home.settings(bounds).control, keptExchanges);
     const { pid } = await channel.ask("status", {});
     expect(pid).not.toBe(second.pid);
     channel.close();
@@ -98,7 +98,7 @@ describe("a keeper", () => {
 
   it("leaves when it is told to, and notes before it goes what came last", async () => {
     const keeper = await home.keeper(bounds);
-    const channel = await connectChannel(home.settings(bounds).control, keeperExchanges);
+    const channel = await connectChannel(home.settings(bounds).control, keptExchanges);
     await writeFile(log, "last\n");
     const exited = once(keeper, "exit");
     await channel.ask("leave", {});
@@ -111,7 +111,7 @@ describe("a keeper", () => {
   it("keeps the logs of an app that comes while it runs", async () => {
     await home.keeper(bounds);
     const other = join(home.home, "apps", "blog", "logs", "web.1.v1.mabcdefg.err.log");
-    const channel = await connectChannel(home.settings(bounds).control, keeperExchanges);
+    const channel = await connectChannel(home.settings(bounds).control, keptExchanges);
     await mkdir(dirname(other), { recursive: true });
     await writeFile(other, "one\n");
     const noted = Promise.withResolvers<void>();

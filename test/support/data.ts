@@ -8,7 +8,8 @@ import { join } from "node:path";
 import type { z } from "zod";
 import { ensureServerSecrets } from "../../src/data/secrets.ts";
 import { connectChannel } from "../../src/lib/channel.ts";
-import { dataExchanges, type ServerSettings } from "../../src/protocol/data.ts";
+import { keptExchanges } from "../../src/lib/kept-exchanges.ts";
+import type { ServerSettings } from "../../src/protocol/data.ts";
 import { repository } from "./maestro.ts";
 
 type Limits = z.input<typeof ServerSettings>["limits"];
@@ -115,7 +116,7 @@ export class TestDatabase implements AsyncDisposable {
   }
 
   async status() {
-    const channel = await connectChannel(join(this.directory, "control.sock"), dataExchanges);
+    const channel = await connectChannel(join(this.directory, "control.sock"), keptExchanges);
     try {
       return await channel.ask("status", {});
     } finally {

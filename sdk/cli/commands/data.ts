@@ -1,10 +1,11 @@
 import { once } from "node:events";
 import { createReadStream, createWriteStream } from "node:fs";
+import { rename, rm } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import type { Writable } from "node:stream";
 import { text } from "node:stream/consumers";
 import type { Command } from "commander";
-import { MaestroError } from "../../../src/errors.ts";
+import { isSystemError, MaestroError } from "../../../src/errors.ts";
 import type { Transferred } from "../../data/database.ts";
 import { exportDatabase } from "../../data/export.ts";
 import { importDatabase } from "../../data/import.ts";
@@ -85,33 +86,59 @@ async function replicate(line: CommandLine, app: string | undefined, { remote, s
 /** With the documents on standard output, what is said goes to standard error. */
 async function exportTo(line: CommandLine, app: string, file: string | undefined): Promise<void> {
   const { url } = await line.withServer((session) => session.call("data_access", { app }));
-  const output: Writable = file === undefined ? process.stdout : createWriteStream(file, { mode: 0o600 });
+  const shown = progress(line, "exported");
+  const work = (output: Writable) =>
+    line.interruptible((signal) => writingTo(output, (write) => exportDatabase(url, write, shown, signal)));
+  const done = file === undefined ? await work(process.stdout) : await asWholeFile(file, work);
+  end(line, done, "Exported", file !== undefined);
+}
+
+/** Rejects too when the output fails. */
+async function writingTo<T>(
+  output: Writable,
+  work: (write: (text: string) => Promise<void>) => Promise<T>,
+): Promise<T> {
   const failed = once(output, "error").then(([error]) => Promise.reject(error));
   failed.catch(() => {}); // It is raced against below.
   const write = async (text: string) => {
     if (!output.write(text)) await Promise.race([once(output, "drain"), failed]);
   };
-  const shown = progress(line, "exported");
-  const done = await line.interruptible((signal) =>
-    Promise.race([exportDatabase(url, write, shown, signal), failed]),
-  );
-  if (file !== undefined) {
+  return Promise.race([work(write), failed]);
+}
+
+/** There is a file of that name only when all of it is in it: half an export looks like one of a smaller database. */
+async function asWholeFile<T>(file: string, work: (output: Writable) => Promise<T>): Promise<T> {
+  const part = `${file}.part`;
+  const output = createWriteStream(part, { mode: 0o600, flush: true });
+  await once(output, "open").catch((error: unknown) => Promise.reject(unusable("write", file, error)));
+  try {
+    const done = await work(output);
     output.end();
-    await Promise.race([once(output, "finish"), failed]);
+    await once(output, "close");
+    await rename(part, file);
+    return done;
+  } catch (error) {
+    output.destroy();
+    await rm(part, { force: true });
+    throw isSystemError(error, "ENOSPC", "EDQUOT", "EIO") ? unusable("write", file, error) : error;
   }
-  end(line, done, "Exported", file !== undefined);
 }
 
 async function importFrom(line: CommandLine, app: string, file: string | undefined): Promise<void> {
   const { url } = await line.withServer((session) => session.call("data_access", { app }));
   const input = file === undefined ? process.stdin : createReadStream(file);
-  if (file !== undefined) await once(input, "open");
+  if (file !== undefined) {
+    await once(input, "open").catch((error: unknown) => Promise.reject(unusable("read", file, error)));
+  }
   const lines = createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
   const shown = progress(line, "imported");
   const done = await line.interruptible((signal) => importDatabase(url, lines, shown, signal));
   const how = done.verified ? "Imported and verified" : "Imported (the file holds no checksum to verify)";
   end(line, done, how, true);
 }
+
+const unusable = (what: "read" | "write", file: string, error: unknown) =>
+  new MaestroError("BAD_INPUT", `cannot ${what} ${file}: ${(error as Error).message}`, { file });
 
 /** A line on standard error that is refreshed in place; nothing where nobody looks. */
 function progress({ parts: { terminal } }: CommandLine, verb: string) {

@@ -32,6 +32,8 @@ export class ReplicationJob {
   #updatedAt = new Date();
   #state: "running" | "idle" | "crashing" = "running";
   #error: string | null = null;
+  /** Why the target did not take a document; it goes on with the others, as CouchDB does. */
+  #refused: string | null = null;
   #pending: number | null = null;
   /** The sequence of the source up to which everything is in the target. */
   #throughSeq: unknown = 0;
@@ -63,7 +65,9 @@ export class ReplicationJob {
       if (checkpoint !== undefined) this.#throughSeq = checkpoint;
     });
     this.#replication.on("paused", (error) => this.#note(error ? "crashing" : "idle", error));
-    this.#replication.on("denied", (error) => this.#note("running", error));
+    this.#replication.on("denied", (error) => {
+      this.#refused = unreachable(error).message;
+    });
   }
 
   #note(state: "running" | "idle" | "crashing", error: unknown, progress?: z.infer<typeof Progress>): void {
@@ -76,6 +80,11 @@ export class ReplicationJob {
     this.#state = state;
     this.#error = error ? unreachable(error).message : null;
     this.#updatedAt = new Date();
+  }
+
+  get #trouble(): string | null {
+    if (this.#error !== null || this.#refused === null) return this.#error;
+    return `${this.#progress.doc_write_failures} documents were refused there: ${this.#refused}`;
   }
 
   /** What has been noted of it last may still be on its way to the disk; nothing is noted after that. */
@@ -116,7 +125,7 @@ export class ReplicationJob {
       history: [{ type, timestamp: this.#updatedAt.toISOString() }],
       info: {
         state: this.#state,
-        error: this.#error,
+        error: this.#trouble,
         changes_pending: this.#pending,
         docs_written: this.#progress.docs_written,
         doc_write_failures: this.#progress.doc_write_failures,

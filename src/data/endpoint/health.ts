@@ -101,6 +101,7 @@ export class Health {
 /** An error of the network, in few words and without a URL, which may hold a password. */
 export function describe(error: unknown): string {
   if (!(error instanceof Error)) return "failed";
-  const code = "code" in error && typeof error.code === "string" ? `${error.code} ` : "";
-  return `${code}${error.message}`.replace(/\/\/[^/@\s]*@/g, "//").slice(0, 300);
+  const code = "code" in error && typeof error.code === "string" ? error.code : "";
+  const words = error.message.includes(code) ? error.message : `${code} ${error.message}`;
+  return words.replace(/\/\/[^/@\s]*@/g, "//").slice(0, 300);
 }

@@ -198,10 +198,14 @@ export class Home {
   }
 
   /** Notes how far replication has come, for feeds that go on at the other home. */
-  async note(): Promise<void> {
-    if (!this.remote || this.#local.health.isWell !== true) return;
+  async note(): Promise<DirectionReport[]> {
+    if (!this.remote || this.#local.health.isWell !== true) return [];
     const servers = { local: this.#local.backend, remote: this.remote.backend };
-    await noteProgress(this.checkpoints, await this.report(), servers, this.account.app);
+    const directions = await this.report();
+    // A local server that was away for less than a judgement takes replicates nothing any more.
+    if (directions.some(({ state }) => state === "stopped")) this.#renewal.resolve();
+    if (this.side === "local") await noteProgress(this.checkpoints, directions, servers, this.account.app);
+    return directions;
   }
 
   /** Ends the watching; what has been asked of replicators goes on. */

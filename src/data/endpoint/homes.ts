@@ -53,8 +53,8 @@ export class Homes {
   async #note(): Promise<void> {
     if (this.#noting) return;
     this.#noting = true;
-    for (const home of this.#homes.values()) {
-      if (home.side === "local") await home.note().catch(() => {});
+    for (const [app, home] of this.#homes) {
+      for (const direction of await home.note().catch(() => [])) this.#behind(app, direction);
     }
     this.#noting = false;
   }

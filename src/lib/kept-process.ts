@@ -5,15 +5,15 @@ import { dirname } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import { isSystemError } from "../errors.ts";
-import { aborted } from "../lib/aborted.ts";
-import { backoff } from "../lib/backoff.ts";
-import { type Channel, connectChannel } from "../lib/channel.ts";
-import { lockHolder } from "../lib/lock-file.ts";
-import type { Log } from "../lib/log.ts";
-import { spawnOrphan } from "../lib/orphan.ts";
-import { ownVersion } from "../lib/own-version.ts";
-import { isAlive, type ProcessIdentity } from "../lib/processes.ts";
-import { dataExchanges } from "../protocol/data.ts";
+import { aborted } from "./aborted.ts";
+import { backoff } from "./backoff.ts";
+import { type Channel, connectChannel } from "./channel.ts";
+import { keptExchanges } from "./kept-exchanges.ts";
+import { lockHolder } from "./lock-file.ts";
+import type { Log } from "./log.ts";
+import { spawnOrphan } from "./orphan.ts";
+import { ownVersion } from "./own-version.ts";
+import { isAlive, type ProcessIdentity } from "./processes.ts";
 
 export type KeptProcessOptions = {
   /** For the log: "data-server". */
@@ -27,7 +27,7 @@ export type KeptProcessOptions = {
   log: Log;
 };
 
-type StatusChannel = Channel<typeof dataExchanges>;
+type StatusChannel = Channel<typeof keptExchanges>;
 
 const pauses = { first: 100, most: 30_000, jitter: 0.1 };
 /** One that does not answer, or does not end, within this time is stuck, in ms. */
@@ -36,7 +36,7 @@ const patienceMs = 10_000;
 const askMs = 5000;
 
 /**
- * A process of the data room as the controller knows it: it is started again when it dies or gets stuck, goes on when the
+ * A process that does its work by itself, as the controller knows it: it is started again when it dies or gets stuck, goes on when the
  * controller does not, and is taken over by the next one, or replaced when that one is of another version.
  */
 export class KeptProcess {
@@ -139,7 +139,7 @@ export class KeptProcess {
   /** Null when nobody answers. */
   async #connect(): Promise<StatusChannel | null> {
     try {
-      return await connectChannel(this.#options.settings.control, dataExchanges);
+      return await connectChannel(this.#options.settings.control, keptExchanges);
     } catch (error) {
       if (isSystemError(error, "ENOENT", "ECONNREFUSED")) return null;
       throw error;
