@@ -96,7 +96,7 @@ export class Leases {
   #load({ instance }: Upstream, known: Instance | undefined): number {
     const requests = known?.requests ?? 0;
     if (known?.isOut) return outOfUse + requests;
-    return this.#slowStart.isOn ? (requests + 1) / this.#slowStart.weightOf(instance) : requests;
+    return this.#slowStart.isOn ? requests / this.#slowStart.weightOf(instance) : requests;
   }
 
   isOut({ instance }: Upstream): boolean {

@@ -7,7 +7,7 @@ const firstWeight = 0.1;
 
 /**
  * An instance that has just started answers slowly: caches are empty, code is not compiled. Where it joins others that go on,
- * it takes its share little by little. Instances that replace all others at once have nobody to leave the rest to.
+ * it takes its share little by little: at first one request at a time, while the others have ten. Instances that replace all others at once have nobody to leave the rest to.
  */
 export class SlowStart {
   readonly #joined = new Map<string, number>();

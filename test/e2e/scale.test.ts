@@ -78,6 +78,7 @@ describe("scale", () => {
     await maestro.until("instance.started", (entry) => entry["instance"] === "web.2", since);
     const { processes } = await (await maestro.client()).call("scale", { app: "shop" });
     expect(processes[0]).toMatchObject({ process: "web", wanted: 2, setting: 2 });
+    while (!("web.2" in (await serving()))); // What comes next counts on it.
   });
 
   it("auto is one more than there are cores", async () => {

@@ -129,10 +129,9 @@ describe("an instance that joins others", () => {
     slowStart.changed(before.upstreams, after.upstreams);
     const claimed = (count: number) =>
       Array.from({ length: count }, () => leases.claim(after, "request")?.upstream.instance);
-    expect(claimed(9)).toEqual(Array(9).fill("old"));
-    expect(claimed(2).sort()).toEqual(["new", "old"]);
+    expect(claimed(11).filter((instance) => instance === "new")).toHaveLength(1);
     now = 10_000;
-    expect(claimed(8)).toEqual(Array(8).fill("new"));
+    expect(claimed(9)).toEqual(Array(9).fill("new"));
     expect(slowStart.isOn).toBe(false);
     slowStart.changed(after.upstreams, routeTo("fresh", "fresher").upstreams);
     expect(slowStart.isOn).toBe(false);
