@@ -3,7 +3,6 @@ import { createReadStream, createWriteStream } from "node:fs";
 import { rename, rm } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import type { Writable } from "node:stream";
-import { text } from "node:stream/consumers";
 import type { Command } from "commander";
 import { isSystemError, MaestroError } from "../../../src/errors.ts";
 import type { Transferred } from "../../data/database.ts";
@@ -74,7 +73,7 @@ async function replicate(line: CommandLine, app: string | undefined, { remote, s
   if ((to === undefined) === (stop === undefined)) {
     throw new MaestroError("BAD_INPUT", "say where to with --remote URL, or --stop", {});
   }
-  const url = to === "-" ? (await text(process.stdin)).trim() : (to ?? null);
+  const url = to === "-" ? (await line.parts.terminal.readInput()).trim() : (to ?? null);
   const input = { to: url, ...(app === undefined ? {} : { app }) };
   await line.answer("data_replicate", input, ({ apps }) => {
     if (apps.length === 0) return "No app has a database yet.\n";

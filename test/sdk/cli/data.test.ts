@@ -1,6 +1,9 @@
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { renderData } from "../../../sdk/cli/render/data.ts";
 import type { DataReport } from "../../../src/protocol/data.ts";
+import { directoryWith, FakeServer, runCli } from "../support.ts";
 
 const at = "2026-11-28T12:00:00.000Z";
 const screen = { color: false, terminal: false, now: Date.parse(at) + 60_000 };
@@ -54,5 +57,57 @@ describe("data status", () => {
     expect(renderData(nothing, screen)).toBe(
       "Local database (embedded): not well: ENOENT, since 1 min ago\nNo app has a database yet.\n",
     );
+  });
+});
+
+describe("data replicate", () => {
+  const to = "https://admin:secret@couch.example.com";
+  const asked = async (argv: string[], input?: string) => {
+    const server = new FakeServer({ data_replicate: () => ({ apps: ["shop"] }) });
+    const ran = await runCli(["data", "replicate", ...argv], server, input === undefined ? {} : { input });
+    return { ...ran, calls: server.calls.map((call) => call.input), servers: server.connections };
+  };
+
+  it("names the second home by --remote, from standard input, or by --to where that is a URL", async () => {
+    expect((await asked(["shop", "--remote", to])).calls).toEqual([{ app: "shop", to }]);
+    expect((await asked(["--remote", "-"], `${to}\n`)).calls).toEqual([{ to }]);
+    expect((await asked(["shop", "--to", to])).calls).toEqual([{ app: "shop", to }]);
+    expect((await asked(["shop", "--stop"])).calls).toEqual([{ app: "shop", to: null }]);
+  });
+
+  it("can be asked of a server that is reached by SSH", async () => {
+    const { calls, servers } = await asked(["shop", "--remote", to, "--to", "root@host"]);
+    expect([calls, servers]).toMatchObject([[{ app: "shop", to }], [{ server: "ssh://root@host" }]]);
+  });
+
+  it("is a wrong usage without where to, with --stop as well, and a URL is no server elsewhere", async () => {
+    for (const argv of [["shop"], ["shop", "--stop", "--remote", to]]) {
+      expect(await asked(argv)).toMatchObject({
+        code: 2,
+        calls: [],
+        stderr: expect.stringContaining("--remote"),
+      });
+    }
+    const elsewhere = await runCli(["apps", "--to", to]);
+    expect(elsewhere).toMatchObject({ code: 2, stderr: expect.stringContaining("user@server") });
+    expect(elsewhere.stderr).not.toContain("secret");
+  });
+});
+
+describe("a file that cannot be used", () => {
+  it("is a wrong usage that names it, and leaves nothing behind", async () => {
+    const directory = await directoryWith();
+    const server = () => new FakeServer({ data_access: () => ({ url: "http://shop:x@127.0.0.1:1/shop" }) });
+    const missing = join(directory, "none", "shop.jsonl");
+    for (const [command, word] of [
+      ["export", "write"],
+      ["import", "read"],
+    ] as const) {
+      const ran = await runCli(["data", command, "shop", missing], server());
+      expect(ran).toMatchObject({ code: 2, stderr: expect.stringContaining(`cannot ${word} ${missing}`) });
+    }
+    const broken = await runCli(["data", "export", "shop", join(directory, "shop.jsonl")], server());
+    expect(broken.code).toBe(1);
+    expect(await readdir(directory)).toEqual([]);
   });
 });
