@@ -115,7 +115,7 @@ describe("maestro deploy --to", () => {
     const partial = world.incoming("cut", ".maestro-partial");
     expect((await stat(join(partial, "large.bin"))).size).toBeGreaterThan(1_000_000);
     await mkdir(world.incoming("cut", "old", ".maestro-partial"), { recursive: true });
-    await (await world.maestro.client()).call("restart", { app: "cut" });
+    await (await world.maestro.client()).call("restart", { app: "cut", wait: true });
     expect(await readdir(join(world.maestro.home, "apps/cut/releases/v1"))).toEqual(
       expect.not.arrayContaining([".maestro-partial", "large.bin"]),
     );
