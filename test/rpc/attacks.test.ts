@@ -188,9 +188,14 @@ describe("a flood of", () => {
   it("200,000 calls one after the other, each with functions, leaves no memory behind", async () => {
     using session = await RawSession.open(door.address);
     await callsInTurn(session, 0, 20_000);
-    const before = await door.residentMiB();
-    await callsInTurn(session, 20_000, 200_000);
-    expect((await door.residentMiB()) - before).toBeLessThan(60);
+    const resident = [await door.residentMiB()];
+    for (const upTo of [80_000, 140_000, 200_000]) {
+      await callsInTurn(session, upTo - 60_000, upTo);
+      resident.push(await door.residentMiB());
+    }
+    // A heap may grow for once, where its collection has little time. What is left behind makes it grow each time.
+    const growth = resident.slice(1).map((mib, index) => mib - (resident[index] ?? 0));
+    expect(Math.min(...growth)).toBeLessThan(20);
   });
 
   it("calls that never end is answered BUSY beyond a number", async () => {
