@@ -70,7 +70,7 @@ async function expectOneWhole(): Promise<number> {
   expect(instances.map(({ state, release }) => ({ state, release }))).toEqual([
     { state: "serving", release },
   ]);
-  expect(atWork()).toEqual({ groups: instances.map(startedFor), shims: instances.length });
+  expect(atWork()).toEqual({ programs: instances.map(startedFor), shims: instances.length });
   expect(await namesIn("run/instances")).toEqual(instances.map(({ key }) => key));
 
   const releases = (await namesIn("apps/shop/releases")).filter((name) => !name.startsWith(".staged-"));
@@ -88,14 +88,16 @@ async function expectOneWhole(): Promise<number> {
   return release;
 }
 
-/** The process groups that run code of this home, whoever started them, and how many shims stand beside them. */
-function atWork(): { groups: number[]; shims: number } {
+/** The programs of apps of this home, whoever started them, and how many shims stand beside them. */
+function atWork(): { programs: number[]; shims: number } {
   const here = listProcesses().filter(({ pid }) =>
     readLink(`${pid}/cwd`).startsWith(join(maestro.home, "apps")),
   );
-  const isShim = ({ pid }: { pid: number }) => isNamed(pid, "apprunner.shop");
-  const groups = new Set(here.filter((found) => !isShim(found)).map(({ group }) => group));
-  return { groups: [...groups], shims: here.filter(isShim).length };
+  const shims = new Set(here.map(({ pid }) => pid).filter((pid) => isNamed(pid, "apprunner.shop")));
+  const others = here.filter(({ pid }) => !shims.has(pid));
+  // What a program has started itself is a part of it.
+  const programs = others.filter(({ parent }) => !others.some(({ pid }) => pid === parent));
+  return { programs: programs.map(({ pid }) => pid), shims: shims.size };
 }
 
 /** Whom the shim of an instance started: the app, or what leads to it. */
