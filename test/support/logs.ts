@@ -46,7 +46,7 @@ export class LogHome implements AsyncDisposable {
   /** Starts a keeper; resolves when it answers, or has ended. */
   async keeper(bounds: Bounds): Promise<ChildProcess> {
     const entry = join(repository, "src/logs/keeper.ts");
-    const keeper = spawn(process.execPath, [entry, JSON.stringify(this.settings(bounds))], {
+    const keeper = spawn(process.execPath, [entry, "--tell", JSON.stringify(this.settings(bounds))], {
       stdio: ["ignore", "ignore", "pipe", "pipe"],
     });
     this.#children.add(keeper);
