@@ -74,7 +74,7 @@ async function doInTurn<T>(
     void deploy.done();
     return result;
   } catch (error) {
-    void deploy.failed(error);
+    await deploy.failed(error); // Who is told so finds it in the history.
     throw error;
   } finally {
     if (runtime.deploying === deploy) runtime.deploying = null;
