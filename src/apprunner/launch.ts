@@ -1,14 +1,6 @@
 import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
-import {
-  chownSync,
-  closeSync,
-  existsSync,
-  fchmodSync,
-  fchownSync,
-  mkdirSync,
-  openSync,
-  rmSync,
-} from "node:fs";
+import { chownSync, closeSync, existsSync, fchmodSync, fchownSync, mkdirSync, openSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import type { Socket } from "node:net";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -48,7 +40,8 @@ export async function launch(spec: LaunchSpec, host: Host): Promise<KnownInstanc
 async function forget({ runDirectory }: LaunchSpec, cgroup: Cgroup | null): Promise<void> {
   await cgroup?.kill();
   await cgroup?.remove();
-  rmSync(runDirectory, { recursive: true, force: true });
+  // The shim may be writing down there how it ended. `rmSync` would stop, and say nothing, at a file that was renamed meanwhile.
+  await rm(runDirectory, { recursive: true, force: true, maxRetries: 10, retryDelay: 10 });
 }
 
 async function start(spec: LaunchSpec, host: Host, cgroup: Cgroup | null): Promise<KnownInstance> {
