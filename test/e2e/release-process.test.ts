@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { DeployProgress } from "../../src/app/reports.ts";
 import { fetchFrom } from "../support/load.ts";
 import { fixture, TestMaestro } from "../support/maestro.ts";
@@ -93,8 +93,12 @@ describe("the release process of a Procfile", () => {
       const again = maestro.logLength;
       await maestro.serve();
       await maestro.until("maestro.settled", () => true, again);
-      const running = (await readdir(join(maestro.home, "run/instances"))).map((key) => key.split(".v")[0]);
-      expect(running.sort()).toEqual(["shop.web.1", "shop.worker.1"]);
+      const running = async () =>
+        (await readdir(join(maestro.home, "run/instances"))).map((key) => key.split(".v")[0]).sort();
+      // Those that ended with it are started again after that.
+      await vi.waitFor(async () => expect(await running()).toEqual(["shop.web.1", "shop.worker.1"]), {
+        timeout: 20_000,
+      });
       expect(await served()).toMatchObject({ release: "v2" });
     }
   });
