@@ -7,18 +7,13 @@ import type { Controller } from "./controller.ts";
 /** From here on an app's new requests are held, until `resume`; each for so long at most. Throws `APP_NOT_FOUND`. */
 export function pause(controller: Controller, name: string, holdMs: number): Promise<ModeReport> {
   return change(controller, name, ({ mode }) => {
-    if (mode?.kind === "maintenance") throw wrongMode(name, mode);
+    refuseUnless("paused", name, mode);
     return { kind: "paused", since: mode?.since ?? now(), holdMs };
   });
 }
 
 /** What was held goes on. Nothing happens to an app that is not paused. */
-export function resume(controller: Controller, name: string): Promise<ModeReport> {
-  return change(controller, name, ({ mode }) => {
-    if (mode?.kind === "maintenance") throw wrongMode(name, mode);
-    return null;
-  });
-}
+export const resume = (controller: Controller, name: string) => end(controller, name, "paused");
 
 /** From here on new requests, and those that are held, are answered with a page that says why. */
 export function beginMaintenance(
@@ -33,9 +28,11 @@ export function beginMaintenance(
   }));
 }
 
-export function endMaintenance(controller: Controller, name: string): Promise<ModeReport> {
+export const endMaintenance = (controller: Controller, name: string) => end(controller, name, "maintenance");
+
+function end(controller: Controller, name: string, kind: Mode["kind"]): Promise<ModeReport> {
   return change(controller, name, ({ mode }) => {
-    if (mode?.kind === "paused") throw wrongMode(name, mode);
+    refuseUnless(kind, name, mode);
     return null;
   });
 }
@@ -56,12 +53,14 @@ async function change(
   });
 }
 
-function wrongMode(app: string, { kind }: Mode): MaestroError {
+/** What was begun with one command is ended with its own. */
+function refuseUnless(wanted: Mode["kind"], app: string, mode: Mode | null): void {
+  if (mode === null || mode.kind === wanted) return;
   const [is, command] =
-    kind === "paused" ? ["paused", `resume ${app}`] : ["in maintenance", `maintenance off ${app}`];
-  return new MaestroError("BAD_INPUT", `${app} is ${is}; \`maestro ${command}\` ends that`, {
+    mode.kind === "paused" ? ["paused", `resume ${app}`] : ["in maintenance", `maintenance off ${app}`];
+  throw new MaestroError("BAD_INPUT", `${app} is ${is}; \`maestro ${command}\` ends that`, {
     app,
-    mode: kind,
+    mode: mode.kind,
   });
 }
 
