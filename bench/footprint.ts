@@ -19,8 +19,8 @@ async function rowOf(maestro: TestMaestro, { name, title }: (typeof apps)[number
   const [instance] = await (await maestro.client()).call("ps", { app: name });
   if (!instance) throw new Error(`nothing of ${name} runs`);
   const runDirectory = join(maestro.home, "run/instances", instance.key);
-  const { beside, programs, commands } = footprintOf({ pid: instance.pid, runDirectory });
-  return [title, String(commands.length), ...figures(beside), ...figures(programs)];
+  const { beside, programs, names } = footprintOf({ pid: instance.pid, runDirectory });
+  return [title, String(names.length), ...figures(beside), ...figures(programs)];
 }
 
 const figures = ({ residentKiB, shareKiB, privateKiB }: Memory) =>

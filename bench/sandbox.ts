@@ -29,6 +29,8 @@ import { machine, median, quantile, table } from "./support/table.ts";
 
 const rounds = Number(process.argv[2] ?? 30);
 const requests = 500;
+/** Between two starts, as where a machine is used: by then a shim has been started ahead for the next. */
+const restMs = 300;
 const directory = fixture("processes");
 const ports = new PortAllocator();
 
@@ -102,6 +104,7 @@ async function measure(home: Home): Promise<void> {
   const beside: Memory[] = [];
   for (let round = 0; round < rounds; round += 1) {
     for (const how of ["bare", "boxed"] as const) {
+      await pause(restMs);
       const running = await (how === "bare" ? bare() : boxed(home));
       starts[how].push(running.tookMs);
       if (running.beside) beside.push(running.beside);

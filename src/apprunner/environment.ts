@@ -1,6 +1,7 @@
 import type { LaunchSpec } from "../app/instance.ts";
 import { heapMegabytes } from "../app/limits.ts";
 import { MaestroError } from "../errors.ts";
+import { quoted } from "../lib/shell-words.ts";
 import { environmentCarrier, searchPath } from "./chain.ts";
 import type { Inside } from "./sandbox/view.ts";
 
@@ -41,14 +42,27 @@ const withHeap = (options: string, heap: number) =>
 
 const isReserved = (name: string) => name === "PORT" || name.startsWith("MAESTRO_");
 
+/** MAX_ARG_STRLEN of execve(2): bytes of "NAME=VALUE" with the NUL behind it. */
+const mostBytes = 128 * 1024;
+
+/**
+ * An app's environment as one variable's value, which the end of the chain evaluates. Throws `BAD_INPUT` for what no
+ * environment can hold.
+ */
+export function packEnvironment(variables: Variables): string {
+  const packed = `export ${[...variables].map(([name, value]) => assignment(name, value)).join(" ")}`;
+  if (Buffer.byteLength(packed) + environmentCarrier.length + 2 <= mostBytes) return packed;
+  const app = variables.get("MAESTRO_APP") ?? "the app";
+  const message = `${app} could not be started: its environment is more than the 128 KB that the kernel takes; keep what is large in a file`;
+  throw new MaestroError("BAD_INPUT", message, { app });
+}
+
 /**
  * The environment of the chain that leads to the app, with the app's own packed into one variable. It goes through
  * execve(2)'s environment and never through a command line, which everyone on the machine can read.
- * Throws `BAD_INPUT` for what no environment can hold.
  */
 export function chainEnvironment(variables: Variables): Record<string, string> {
-  const assignments = [...variables].map(([name, value]) => assignment(name, value)).join(" ");
-  return { PATH: "/usr/bin:/bin", [environmentCarrier]: `export ${assignments}` };
+  return { PATH: "/usr/bin:/bin", [environmentCarrier]: packEnvironment(variables) };
 }
 
 function assignment(name: string, value: string): string {
@@ -62,5 +76,5 @@ function assignment(name: string, value: string): string {
       name,
     });
   }
-  return `${name}='${value.replaceAll("'", `'\\''`)}'`;
+  return `${name}=${quoted(value)}`;
 }

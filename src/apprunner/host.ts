@@ -11,6 +11,7 @@ import { layOutEtc } from "./sandbox/etc.ts";
 import { chooseLevel } from "./sandbox/levels.ts";
 import type { Sandbox } from "./sandbox/sandbox.ts";
 import { hasFilter, seccompFilter } from "./sandbox/seccomp.ts";
+import { SpareShims } from "./spare-shims.ts";
 import { installStaticServer } from "./static-runtime.ts";
 
 /** What instances are started with on this machine. */
@@ -23,6 +24,8 @@ export type Host = {
   ownUsers: boolean;
   cgroups: Cgroups | null;
   powers: Powers;
+  /** Where the shims of instances come from. */
+  shims: SpareShims;
   /** Why there is no more than that, in sentences. */
   obstacles: readonly string[];
 };
@@ -49,6 +52,7 @@ export async function openHost({ home, atMost = "full" }: HostOptions): Promise<
     runtime,
     cgroups,
     powers,
+    shims: new SpareShims(`maestro-${id}`),
     sandbox: { ...parts, level },
     ownUsers: obstacle === null,
     obstacles: obstacle === null ? obstacles : [...obstacles, obstacle],

@@ -1,4 +1,4 @@
-import { mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { renameSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { LaunchSpec, RunningInstance } from "../app/instance.ts";
@@ -24,7 +24,6 @@ export function writeRecord(spec: LaunchSpec, level: IsolationLevel): InstanceRe
   const { app, key, id, release, port, output, runDirectory } = spec;
   const record: InstanceRecord = { v: 1, app, key, id, release, port, bootId: bootId(), level, output };
   const path = join(runDirectory, instanceFiles.record);
-  mkdirSync(runDirectory, { recursive: true, mode: 0o700 });
   writeFileSync(`${path}.tmp`, JSON.stringify(record), { mode: 0o600 });
   renameSync(`${path}.tmp`, path);
   return record;

@@ -1,25 +1,39 @@
-# shim.sh RUN_DIRECTORY ENTER [ARGUMENT...]
+# Read by a shell that is started before it is known for whom (spare-shims.ts), and then reads on its standard input:
 #
-# Starts a program by ENTER (sandbox/enter.sh, read into this shell: a process less to start), stays beside it, and leaves in RUN_DIRECTORY what a controller wants to know of it, also one that
-# starts later (src/protocol/instance-files.ts). Waits for nothing else, and needs no more memory than a shell does.
+#   launch APP DIRECTORY STDOUT STDERR ENVIRONMENT RUN_DIRECTORY ENTER [ARGUMENT...]
 #
-# Descriptor 3, when it is there, is told when RUN_DIRECTORY can be read. The program inherits it.
+# Starts a program in DIRECTORY by ENTER (sandbox/enter.sh, read into this shell: a process less to start), with
+# ENVIRONMENT, which is NAME=VALUE, exported. Stays beside it, and leaves in RUN_DIRECTORY what a controller wants to know
+# of it, also one that starts later (src/protocol/instance-files.ts). Waits for nothing else, and needs no more memory
+# than a shell does.
+#
+# Descriptor 3: out, a line when RUN_DIRECTORY can be read. In, a line when ENTER and STDOUT and STDERR can be opened;
+# its end before that is the end of the program. The program inherits it.
 set -u
 
-shim() {
-  run=$1
-  shift
+launch() {
+  app=$1
+  cd -- "$2" || exit
+  unset OLDPWD # cd has exported it
+  stdout=$3 stderr=$4 environment=$5 run=$6
+  shift 6
   umask 077
+  # By a fork, which has less of the C library in its memory than this shell: 0.5 MB.
+  stay "$@" </dev/null &
+  exit
+}
+
+stay() {
   program "$@" &
 
   # From here on a signal meant for others must not end the waiting. The program was forked before: it does not
   # inherit that it is ignored, nor the descriptor of the FIFO.
   trap '' HUP INT QUIT TERM USR1 USR2 PIPE ALRM
   mkfifo -- "$run/alive" && exec 4<>"$run/alive"
-  # The log is the app's alone: whoever writes to it is taken for a part of the app.
-  exec >/dev/null 2>&1
   { echo >&3; } 2>/dev/null
   exec 3>&-
+  # What ps(1) and top(1) call this process; the kernel keeps 15 characters.
+  echo "apprunner.$app" >/proc/self/comm
 
   wait "$!"
   echo "$?" >"$run/exit.tmp"
@@ -32,8 +46,11 @@ shim() {
 program() {
   read -r stat </proc/self/stat
   identify ${stat#*) } >"$run/process" || exit 126 # no room on the disk
+  export "$environment"
   enter=$1
   shift
+  read -r go <&3 || exit 126
+  exec >>"$stdout" 2>>"$stderr"
   . "$enter"
 }
 
@@ -41,7 +58,3 @@ program() {
 identify() {
   echo "${stat%% *} ${20}"
 }
-
-# Forked once more, so that the parent is init and not the controller: a controller that becomes its next version by
-# execve(2) knows nothing of children, and would leave each of them a zombie.
-shim "$@" &

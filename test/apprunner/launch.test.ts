@@ -8,6 +8,7 @@ import { launch } from "../../src/apprunner/launch.ts";
 import { untilReady } from "../../src/apprunner/ready.ts";
 import { environmentOf, listProcesses, readProcess } from "../../src/lib/processes.ts";
 import { isRoot, lineIn, Place, question, someUser, textOf } from "../support/apprunner.ts";
+import { nameOf, shimNameOf } from "../support/chaos-processes.ts";
 
 type Self = {
   argv: string[];
@@ -84,7 +85,7 @@ describe("an instance", () => {
     await untilReady(question(spec, instance));
     const shim = readProcess(instance.pid)?.parent ?? 0;
     const words = (await textOf(`/proc/${shim}/cmdline`)).split("\0");
-    expect(words[0]).toBe("apprunner.hello");
+    expect(nameOf(shim)).toBe(shimNameOf("hello"));
     expect(words.join(" ")).not.toContain("tell-nobody");
   });
 

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { App } from "../../src/app/app.ts";
 import { DeployRecord } from "../../src/app/deploy.ts";
 import { listProcesses } from "../../src/lib/processes.ts";
+import { nameOf, shimNameOf } from "../support/chaos-processes.ts";
 import { fetchFrom } from "../support/load.ts";
 import { fixture, repository, TestMaestro } from "../support/maestro.ts";
 
@@ -93,7 +94,7 @@ function atWork(): { programs: number[]; shims: number } {
   const here = listProcesses().filter(({ pid }) =>
     readLink(`${pid}/cwd`).startsWith(join(maestro.home, "apps")),
   );
-  const shims = new Set(here.map(({ pid }) => pid).filter((pid) => isNamed(pid, "apprunner.shop")));
+  const shims = new Set(here.map(({ pid }) => pid).filter((pid) => nameOf(pid) === shimNameOf("shop")));
   const others = here.filter(({ pid }) => !shims.has(pid));
   // What a program has started itself is a part of it.
   const programs = others.filter(({ parent }) => !others.some(({ pid }) => pid === parent));
@@ -104,9 +105,6 @@ function atWork(): { programs: number[]; shims: number } {
 function startedFor({ key }: { key: string }): number {
   return Number(readFileSync(join(maestro.home, "run/instances", key, "process"), "utf8").split(" ")[0]);
 }
-
-const isNamed = (pid: number, name: string) =>
-  readFileSync(`/proc/${pid}/cmdline`, "utf8").startsWith(`${name}\0`);
 
 function readLink(path: string): string {
   try {

@@ -4,7 +4,7 @@ import { App } from "../../src/app/app.ts";
 import type { InstanceReport } from "../../src/app/reports.ts";
 import { namesIn } from "../../src/lib/directory.ts";
 import { lockHolder } from "../../src/lib/lock-file.ts";
-import { partsOf, processesOf, type Trace } from "./chaos-processes.ts";
+import { partsOf, processesOf, shimNameOf, type Trace } from "./chaos-processes.ts";
 import type { TestMaestro } from "./maestro.ts";
 
 /** What is not as it should be while everything serves and nothing happens, in words. */
@@ -77,12 +77,14 @@ function orphans(
   known: readonly number[],
 ): string[] {
   const parts = new Set(running.flatMap((instance) => partsOf(instance.pid).map(({ pid }) => pid)));
-  const isKnown = ({ pid, command }: Trace) =>
-    known.includes(pid) || parts.has(pid) || running.some((instance) => isShimOf(home, instance, command));
+  const shims = new Set(running.flatMap((instance) => shimsOf(home, instance)));
+  const isKnown = ({ pid }: Trace) => known.includes(pid) || parts.has(pid) || shims.has(pid);
   return processesOf(home)
     .filter((process) => !isKnown(process))
     .map(({ pid, command }) => `process ${pid} is an orphan: ${command}`);
 }
 
-const isShimOf = (home: string, { app, key }: InstanceReport, command: string) =>
-  command.startsWith(`apprunner.${app} `) && command.includes(join(home, "run/instances", key));
+const shimsOf = (home: string, { app, key }: InstanceReport) =>
+  processesOf(join(home, "run/instances", key)).flatMap(({ pid, name }) =>
+    name === shimNameOf(app) ? [pid] : [],
+  );

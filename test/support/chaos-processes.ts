@@ -53,7 +53,8 @@ function sockets(): TcpSocket[] {
 
 const portOf = (address: string) => Number.parseInt(address.slice(address.indexOf(":") + 1), 16);
 
-export type Trace = { pid: number; group: number; command: string };
+/** `name`: what the process calls itself, 15 characters at most. See proc_pid_comm(5). */
+export type Trace = { pid: number; group: number; name: string; command: string };
 
 /** Every process that has to do with a directory: it is in its command line, environment, open files or place. */
 export function processesOf(directory: string): Trace[] {
@@ -68,7 +69,7 @@ export function partsOf(pid: number): Trace[] {
   const all = listProcesses();
   const parentOf = (child: number) => all.find((process) => process.pid === child)?.parent ?? 0;
   let top = pid;
-  while (parentOf(top) > 1 && !commandOf(parentOf(top)).startsWith("apprunner.")) top = parentOf(top);
+  while (parentOf(top) > 1 && !nameOf(parentOf(top)).startsWith("apprunner.")) top = parentOf(top);
   const within = new Set([top]);
   for (let before = 0; before !== within.size; ) {
     before = within.size;
@@ -80,7 +81,7 @@ export function partsOf(pid: number): Trace[] {
 function traces(): Trace[] {
   return listProcesses()
     .filter(({ pid }) => pid !== process.pid)
-    .map(({ pid, group }) => ({ pid, group, command: commandOf(pid) }));
+    .map(({ pid, group }) => ({ pid, group, name: nameOf(pid), command: commandOf(pid) }));
 }
 
 function hasToDoWith(pid: number, directory: string): boolean {
@@ -90,6 +91,9 @@ function hasToDoWith(pid: number, directory: string): boolean {
   return environment.includes(directory) || places.some((place) => place.includes(directory));
 }
 
+export const nameOf = (pid: number) => (contentOf(`/proc/${pid}/comm`) ?? "").trimEnd();
+/** Of the shim that stands beside an app's instance. */
+export const shimNameOf = (app: string) => `apprunner.${app}`.slice(0, 15);
 const commandOf = (pid: number) => (contentOf(`/proc/${pid}/cmdline`) ?? "").replaceAll("\0", " ").trim();
 
 /* A process may end between any two looks: then there is nothing to be seen. */

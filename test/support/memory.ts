@@ -28,8 +28,8 @@ export type Footprint = {
   beside: Memory;
   /** The app's own programs; for static files, the server of Maestro that serves them. */
   programs: Memory;
-  /** The command lines of what stays beside. */
-  commands: string[];
+  /** What the processes beside it call themselves. */
+  names: string[];
 };
 
 /** Of an instance whose programs all run on Node. */
@@ -37,12 +37,12 @@ export function footprintOf({ pid, runDirectory }: { pid: number; runDirectory: 
   const members = partsOf(pid);
   const programs = members.filter((member) => isNode(member.pid));
   // The controller, too, has to do with that directory: it waits for the end of the shim.
-  const shims = processesOf(runDirectory).filter(({ command }) => command.startsWith("apprunner."));
+  const shims = processesOf(runDirectory).filter(({ name }) => name.startsWith("apprunner."));
   const beside = [...shims, ...members.filter((member) => !isNode(member.pid))];
   return {
     beside: sumOf(beside.map((process) => memoryOf(process.pid))),
     programs: sumOf(programs.map((process) => memoryOf(process.pid))),
-    commands: beside.map(({ command }) => command),
+    names: beside.map(({ name }) => name),
   };
 }
 

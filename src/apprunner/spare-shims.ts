@@ -1,0 +1,147 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { Socket } from "node:net";
+import { fileURLToPath } from "node:url";
+import { isSystemError } from "../errors.ts";
+import { readProcess } from "../lib/processes.ts";
+import { quoted } from "../lib/shell-words.ts";
+
+const script = fileURLToPath(new URL("./shim.sh", import.meta.url));
+
+/** What a shim is told first: the arguments of `launch` in shim.sh. */
+export type ShimOrder = {
+  app: string;
+  directory: string;
+  output: { stdout: string; stderr: string };
+  /** What the first program of the chain finds beside PATH: NAME=VALUE. */
+  environment: string;
+  runDirectory: string;
+  /** From enter.sh on. */
+  command: readonly string[];
+};
+
+/**
+ * A shell that stays beside an instance. It reads what to do from a socket: nothing that it is told goes through a
+ * command line or a file.
+ */
+export class Shim implements Disposable {
+  readonly #orders: Socket;
+  readonly #told: Socket;
+  readonly #started = Promise.withResolvers<void>();
+  /** Its pid, then what shim.sh tells. */
+  #heard = "";
+
+  /** `orders`: what the shell reads as its script. `told`: lines both ways. */
+  constructor(orders: Socket, told: Socket) {
+    this.#orders = orders;
+    this.#told = told;
+    const { resolve, reject } = this.#started;
+    told.on("data", (chunk: Buffer) => {
+      this.#heard += chunk;
+      if (this.#heard.split("\n").length > 3) resolve();
+    });
+    // After a broken pipe comes "close".
+    told.once("error", (cause) => isSystemError(cause, "EPIPE", "ECONNRESET") || reject(cause));
+    told.once("close", resolve);
+    this.#started.promise.catch(() => {}); // for whom nobody waits yet
+  }
+
+  /** False when it has been ended by somebody else. */
+  get isThere(): boolean {
+    const pid = /^(\d+)\n/.exec(this.#heard)?.[1];
+    return pid === undefined ? !this.#told.destroyed : readProcess(Number(pid)) !== null;
+  }
+
+  /** `script`: its last. */
+  order(script: string): void {
+    this.#told.ref();
+    this.#orders.end(script);
+  }
+
+  /**
+   * Lets it go on. Resolves when it has written down whom it started and the process is there that becomes the app, or
+   * when nobody is left who could say so: bwrap(1) holds the descriptor for as long as the app lives. Throws the errors
+   * of spawn(2).
+   */
+  async go(): Promise<void> {
+    this.#told.write("go\n");
+    await this.#started.promise;
+  }
+
+  /** An instance that has not been let go on ends. */
+  [Symbol.dispose](): void {
+    this.#told.destroy();
+  }
+}
+
+/** How long after a start the next shim is forked, ms: an app that has only just been started needs the CPU more. */
+const refillMs = 200;
+
+/**
+ * Keeps one shim started ahead, as pre-forking servers keep spare ones: to fork this process, whose memory has to be
+ * copied page table by page table, takes 5 ms and more, and an app would wait for it. Of several that start at once,
+ * the others wait. A spare ends with this process, however that ends.
+ */
+export class SpareShims {
+  readonly #name: string;
+  #spare: Shim | null = null;
+  #refilling: NodeJS.Timeout | null = null;
+
+  /** `name`: whose they are, for who looks at the list of processes. */
+  constructor(name: string) {
+    this.#name = name;
+  }
+
+  /** One that gets ready for an instance, and waits. Throws errors of spawn(2). */
+  order(order: ShimOrder): Shim {
+    const script = `launch ${wordsOf(order).map(quoted).join(" ")}\n`;
+    const shim = this.#spare?.isThere ? this.#spare : fork(this.#name);
+    this.#spare = null;
+    this.#refilling ??= setTimeout(() => this.#refill(), refillMs).unref();
+    shim.order(script);
+    return shim;
+  }
+
+  #refill(): void {
+    this.#refilling = null;
+    try {
+      if (!this.#spare?.isThere) this.#spare = fork(this.#name);
+    } catch {
+      // Whoever starts the next instance is told why.
+    }
+  }
+}
+
+const wordsOf = ({ app, directory, output, environment, runDirectory, command }: ShimOrder) => [
+  ...[app, directory, output.stdout, output.stderr, environment, runDirectory],
+  ...command,
+];
+
+/**
+ * Its parent is init and not this process: a controller that becomes its next version by execve(2) knows nothing of
+ * children, and would leave each of them a zombie.
+ */
+function fork(name: string): Shim {
+  const child = spawn("/bin/sh", ["-c", 'exec /bin/sh -s "$0" <&4 4<&- & echo "$!" >&3', name], {
+    cwd: "/",
+    env: { PATH: "/usr/bin:/bin" },
+    detached: true, // Ctrl-C at the terminal of `maestro serve` is not meant for it.
+    stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"],
+  });
+  child.once("error", (cause) => child.stdio?.[3]?.destroy(cause));
+  const [told, orders] = [socketOf(child, 3), socketOf(child, 4)];
+  child.unref();
+  for (const socket of [told, orders]) {
+    socket.unref();
+    socket.on("error", () => {}); // "close" follows
+  }
+  orders.resume(); // so that its end is seen
+  orders.write(`. ${quoted(script)}\n`);
+  return new Shim(orders, told);
+}
+
+/** Node gives a child no streams when this process has no descriptors left for them. */
+function socketOf({ stdio }: Partial<Pick<ChildProcess, "stdio">>, at: 3 | 4): Socket {
+  const socket = stdio?.[at];
+  if (socket instanceof Socket) return socket;
+  throw new Error("no more files can be opened");
+}
