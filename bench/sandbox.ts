@@ -27,7 +27,7 @@ import { fixture } from "../test/support/maestro.ts";
 import { footprintOf, type Memory } from "../test/support/memory.ts";
 import { machine, median, quantile, table } from "./support/table.ts";
 
-const rounds = Number(process.argv[2] ?? 30);
+const rounds = Number(process.argv[2] ?? 100);
 const requests = 500;
 /** Between two starts, as where a machine is used: by then a shim has been started ahead for the next. */
 const restMs = 300;

@@ -63,7 +63,8 @@ async function start(spec: LaunchSpec, host: Host, cgroup: Cgroup | null): Promi
   const processes = await identify(runDirectory);
   if (processes === null) throw notStarted(spec);
   const { main, namespace } = processes;
-  return { key, ...main, namespace, cgroup, record, exited: endOf(runDirectory, main, cgroup) };
+  const exited = shim.settle().then(() => endOf(runDirectory, main, cgroup));
+  return { key, ...main, namespace, cgroup, record, exited };
 }
 
 /** The app's own to write, and closed to everyone else. */

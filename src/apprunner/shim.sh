@@ -7,8 +7,10 @@
 # of it, also one that starts later (src/protocol/instance-files.ts). Waits for nothing else, and needs no more memory
 # than a shell does.
 #
-# Descriptor 3: out, a line when RUN_DIRECTORY can be read. In, a line when ENTER and STDOUT and STDERR can be opened;
-# its end before that is the end of the program. The program inherits it.
+# Descriptor 3 is the program's. In: a line when ENTER and STDOUT and STDERR can be opened; its end before that is the end
+# of the program. Out: what the program tells, at most.
+# Descriptor 4 is the standard input once more. Its end: an app that starts needs the CPU no more. This side ends when
+# RUN_DIRECTORY can be read.
 set -u
 
 launch() {
@@ -19,19 +21,19 @@ launch() {
   shift 6
   umask 077
   # By a fork, which has less of the C library in its memory than this shell: 0.5 MB.
-  stay "$@" </dev/null &
+  stay "$@" &
   exit
 }
 
 stay() {
-  program "$@" &
+  program "$@" 4<&- &
+  exec 3>&-
 
   # From here on a signal meant for others must not end the waiting. The program was forked before: it does not
   # inherit that it is ignored, nor the descriptor of the FIFO.
   trap '' HUP INT QUIT TERM USR1 USR2 PIPE ALRM
-  mkfifo -- "$run/alive" && exec 4<>"$run/alive"
-  { echo >&3; } 2>/dev/null
-  exec 3>&-
+  read -r nothing <&4
+  mkfifo -- "$run/alive" && exec 4<>"$run/alive" || exec 4<&-
   # What ps(1) and top(1) call this process; the kernel keeps 15 characters.
   echo "apprunner.$app" >/proc/self/comm
 

@@ -25,51 +25,62 @@ export type ShimOrder = {
  */
 export class Shim implements Disposable {
   readonly #orders: Socket;
-  readonly #told: Socket;
-  readonly #started = Promise.withResolvers<void>();
-  /** Its pid, then what shim.sh tells. */
+  readonly #program: Socket;
+  readonly #begun = Promise.withResolvers<void>();
+  readonly #settled = Promise.withResolvers<void>();
+  /** Its pid, then what the program tells. */
   #heard = "";
 
-  /** `orders`: what the shell reads as its script. `told`: lines both ways. */
-  constructor(orders: Socket, told: Socket) {
+  /** As shim.sh has them. `orders`: its standard input. `program`: descriptor 3. */
+  constructor(orders: Socket, program: Socket) {
     this.#orders = orders;
-    this.#told = told;
-    const { resolve, reject } = this.#started;
-    told.on("data", (chunk: Buffer) => {
+    this.#program = program;
+    const { resolve, reject, promise } = this.#begun;
+    program.on("data", (chunk: Buffer) => {
       this.#heard += chunk;
-      if (this.#heard.split("\n").length > 3) resolve();
+      if (this.#heard.split("\n").length > 2) resolve();
     });
     // After a broken pipe comes "close".
-    told.once("error", (cause) => isSystemError(cause, "EPIPE", "ECONNRESET") || reject(cause));
-    told.once("close", resolve);
-    this.#started.promise.catch(() => {}); // for whom nobody waits yet
+    program.on("error", (cause) => isSystemError(cause, "EPIPE", "ECONNRESET") || reject(cause));
+    program.once("close", resolve);
+    promise.catch(() => {}); // for whom nobody waits yet
+    orders.on("error", () => {}); // "close" follows
+    orders.once("close", () => this.#settled.resolve());
+    orders.resume(); // so that its end is seen
   }
 
   /** False when it has been ended by somebody else. */
   get isThere(): boolean {
     const pid = /^(\d+)\n/.exec(this.#heard)?.[1];
-    return pid === undefined ? !this.#told.destroyed : readProcess(Number(pid)) !== null;
+    return pid === undefined ? !this.#program.destroyed : readProcess(Number(pid)) !== null;
   }
 
   /** `script`: its last. */
   order(script: string): void {
-    this.#told.ref();
-    this.#orders.end(script);
+    for (const socket of [this.#orders, this.#program]) socket.ref();
+    this.#orders.write(script);
   }
 
   /**
-   * Lets it go on. Resolves when it has written down whom it started and the process is there that becomes the app, or
-   * when nobody is left who could say so: bwrap(1) holds the descriptor for as long as the app lives. Throws the errors
-   * of spawn(2).
+   * Lets it go on. Resolves when the process is there that becomes the app, or when nobody is left who could become it.
+   * Throws the errors of spawn(2).
    */
   async go(): Promise<void> {
-    this.#told.write("go\n");
-    await this.#started.promise;
+    this.#program.write("go\n");
+    await this.#begun.promise;
+    this.#program.destroy(); // bwrap(1) holds its end for as long as the app lives
+  }
+
+  /** Resolves when the run directory can be read. */
+  async settle(): Promise<void> {
+    this.#orders.end();
+    await this.#settled.promise;
   }
 
   /** An instance that has not been let go on ends. */
   [Symbol.dispose](): void {
-    this.#told.destroy();
+    this.#program.destroy();
+    this.#orders.end();
   }
 }
 
@@ -121,22 +132,17 @@ const wordsOf = ({ app, directory, output, environment, runDirectory, command }:
  * children, and would leave each of them a zombie.
  */
 function fork(name: string): Shim {
-  const child = spawn("/bin/sh", ["-c", 'exec /bin/sh -s "$0" <&4 4<&- & echo "$!" >&3', name], {
+  const child = spawn("/bin/sh", ["-c", 'exec /bin/sh -s "$0" <&4 & echo "$!" >&3', name], {
     cwd: "/",
     env: { PATH: "/usr/bin:/bin" },
     detached: true, // Ctrl-C at the terminal of `maestro serve` is not meant for it.
     stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"],
   });
   child.once("error", (cause) => child.stdio?.[3]?.destroy(cause));
-  const [told, orders] = [socketOf(child, 3), socketOf(child, 4)];
-  child.unref();
-  for (const socket of [told, orders]) {
-    socket.unref();
-    socket.on("error", () => {}); // "close" follows
-  }
-  orders.resume(); // so that its end is seen
+  const [program, orders] = [socketOf(child, 3), socketOf(child, 4)];
+  for (const one of [child, program, orders]) one.unref();
   orders.write(`. ${quoted(script)}\n`);
-  return new Shim(orders, told);
+  return new Shim(orders, program);
 }
 
 /** Node gives a child no streams when this process has no descriptors left for them. */

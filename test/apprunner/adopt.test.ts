@@ -1,10 +1,12 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { LaunchSpec, RunningInstance } from "../../src/app/instance.ts";
 import { adopt } from "../../src/apprunner/adopt.ts";
+import { poll } from "../../src/apprunner/poll.ts";
 import { stop } from "../../src/apprunner/stop.ts";
 import { isAlive, startedAt } from "../../src/lib/processes.ts";
 import { lineIn, Place } from "../support/apprunner.ts";
@@ -19,6 +21,13 @@ async function launchByAnother(place: Place, spec: LaunchSpec): Promise<void> {
   await once(controller.stdout, "data");
   controller.kill("SIGKILL");
   await once(controller, "exit");
+  await settled(spec);
+}
+
+/** The shim makes its FIFO when nobody waits for the app any more. */
+async function settled({ runDirectory }: LaunchSpec): Promise<void> {
+  const isThere = () => (existsSync(join(runDirectory, "alive")) ? true : null);
+  await poll(isThere, { first: 5, most: 50 }, { signal: AbortSignal.timeout(30_000) });
 }
 
 /** Adopts what must still be running. */
@@ -64,6 +73,7 @@ describe("a run directory", () => {
   async function running(place: Place): Promise<string> {
     const spec = await place.spec();
     await place.launch(spec);
+    await settled(spec);
     return spec.runDirectory;
   }
 

@@ -1,5 +1,4 @@
 import {
-  chmodSync,
   closeSync,
   copyFileSync,
   lstatSync,
@@ -8,18 +7,17 @@ import {
   readFileSync,
   readlinkSync,
   realpathSync,
-  renameSync,
-  rmSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { mirrorEtc, put } from "./etc-mirror.ts";
 
 /**
  * What apps see of the machine's /etc: enough for programs to resolve names, verify certificates, tell the time and
  * find their libraries. Everything else of it is none of their business.
  */
-const shown = ["alternatives", "fonts", "resolv.conf", "ssl"] as const;
+const shown = ["ssl"] as const;
 /** These change with the machine's packages at most, and nobody misses the change: a copy does, and costs no mount. */
 const copied = [
   "gai.conf",
@@ -51,6 +49,7 @@ export function layOutEtc(directory: string): Etc {
   for (const [name, text] of Object.entries(written))
     put(directory, name, (path) => writeFileSync(path, text));
   for (const name of copied) copy(directory, name);
+  mirrorEtc(directory);
   mkdirSync(join(directory, usersDirectory), { recursive: true, mode: 0o755 });
   for (const name of ofUsers) put(directory, name, (path) => symlinkSync(join(usersDirectory, name), path));
   return { directory, over: shown.flatMap((name) => show(directory, name)) };
@@ -69,15 +68,6 @@ export function writeHosts({ directory }: Etc, hostnames: readonly string[]): vo
   const text = ["localhost", ...hostnames].map((name) => `127.0.0.1 ${name}\n`).join("");
   if (readFileSync(join(directory, "hosts"), "utf8") === text) return;
   put(directory, "hosts", (path) => writeFileSync(path, text));
-}
-
-/** Written aside and renamed: a reader finds the old or the new. */
-function put(directory: string, name: string, write: (path: string) => void): void {
-  const aside = join(directory, `.${name}.new`);
-  rmSync(aside, { force: true });
-  write(aside);
-  if (!lstatSync(aside).isSymbolicLink()) chmodSync(aside, 0o644);
-  renameSync(aside, join(directory, name));
 }
 
 /** There is a place for it, over which it is bound. */

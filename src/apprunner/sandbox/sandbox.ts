@@ -8,6 +8,7 @@ import type { Workshop } from "../../app/one-off.ts";
 import { instanceFiles } from "../../protocol/instance-files.ts";
 import type { Runtime } from "../runtime.ts";
 import type { Etc } from "./etc.ts";
+import { mirrorEtc } from "./etc-mirror.ts";
 import { type LandlockRules, landlockWords, systemPaths } from "./landlock.ts";
 import { type Users, usersFor, writeUsers } from "./users.ts";
 import { type Inside, inside, view } from "./view.ts";
@@ -40,7 +41,7 @@ export type Confinement = {
   words: readonly string[];
   inside: Inside;
   /** What has to be in files before the start. */
-  view: { path: string; words: readonly string[]; users: Users } | null;
+  view: { path: string; words: readonly string[]; users: Users; etc: Etc } | null;
 };
 
 /** Of these levels, the app is in namespaces of its own. */
@@ -77,6 +78,7 @@ function reachable(inside: Inside, port: number | null, isBuilt: boolean): Landl
  */
 export function writeView({ view }: Pick<Confinement, "view">): void {
   if (view === null) return;
+  mirrorEtc(view.etc.directory);
   writeUsers(view.users);
   writeFileSync(view.path, view.words.map((word) => `${word}\0`).join(""), { mode: 0o600 });
 }
@@ -117,7 +119,7 @@ function inNamespaces(spec: Confined, runtime: Runtime, { level, etc, seccomp }:
       tmp: inside.tmp,
       tools: (workshop?.tools ?? []).map((_, index) => inside.tool(index)),
     },
-    view: { path: files.view, words: setup, users },
+    view: { path: files.view, words: setup, users, etc },
   };
 }
 
