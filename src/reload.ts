@@ -55,6 +55,8 @@ export async function prepareReload(
  * held is given up; what it has to know is on disk.
  */
 export function become({ launcher, words }: NextVersion): never {
+  // A signal that comes from now on would be noted and never heard of. Without listeners it ends this process.
+  for (const signal of ["SIGINT", "SIGTERM"]) process.removeAllListeners(signal);
   process.execve?.(shell, [shell, launcher, ...words], process.env);
   throw new Error("this Node cannot replace its process");
 }

@@ -118,7 +118,9 @@ async function replace(
 ): Promise<EndingSignal> {
   await notifyReloading("is being replaced by the installed version", notify);
   controller.beginReplacement();
-  const quiet = seeThrough(controller).then(() => rpc.close(beingReplaced()));
+  const quiet = seeThrough(controller)
+    .then(() => rpc.close(beingReplaced()))
+    .then(() => immediate()); // A signal that has come by now is heard.
   return (await Promise.race([quiet, signalled])) ?? become(next);
 }
 

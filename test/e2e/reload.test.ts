@@ -110,10 +110,10 @@ describe("a reload", () => {
 it("a signal in the middle of a reload is obeyed", async () => {
   await maestro.deploy("slow", fixture("traffic"));
   const since = maestro.logLength;
-  // A deploy that takes its time keeps the reload waiting.
+  // A deploy that takes its time keeps the reload waiting, longer than this test may take to get there.
   const slow = maestro.change("slow", {
     "server.js":
-      'setTimeout(() => import("node:http").then((http) => http.createServer((q, s) => s.end()).listen(process.env.PORT)), 3000);',
+      'setTimeout(() => import("node:http").then((http) => http.createServer((q, s) => s.end()).listen(process.env.PORT)), 8000);',
   });
   await maestro.until("instance.started", (entry) => entry["app"] === "slow", since);
   await (await maestro.client()).call("reload", {});
