@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 import { main } from "../sdk/cli/main.ts";
 import { processTerminal } from "../sdk/cli/terminal.ts";
-import { connect } from "../sdk/client.ts";
 import { readProject, rememberProject } from "../sdk/project.ts";
 import { ownVersion } from "../src/lib/own-version.ts";
 
@@ -9,7 +8,10 @@ import { ownVersion } from "../src/lib/own-version.ts";
 process.exitCode = await main(process.argv.slice(2), {
   version: ownVersion,
   terminal: processTerminal(),
-  connect,
+  async connect(options) {
+    const { Client } = await import("../sdk/client.ts");
+    return new Client(options);
+  },
   project: readProject,
   remember: rememberProject,
   async serve(flags) {

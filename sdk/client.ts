@@ -1,15 +1,23 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { RunStarted } from "../src/app/run-reports.ts";
 import { MaestroError } from "../src/errors.ts";
+import { unlessAborted } from "../src/lib/aborted.ts";
 import { backoff } from "../src/lib/backoff.ts";
-import { type Connection, type ConnectOptions, openConnection } from "./connection.ts";
+import type { Connection } from "./connection.ts";
 import type { CallOptions, OperationName, Operations } from "./operations.ts";
 import { closed } from "./session-errors.ts";
+import { openSocket } from "./socket.ts";
 import { SshHost } from "./ssh.ts";
 import { isSsh } from "./ssh-address.ts";
 
-export type { ConnectOptions } from "./connection.ts";
 export type { CallOptions, OperationName, Operations } from "./operations.ts";
+
+/** `server`: "host:port", the path of a unix socket, or "ssh://user@host:port". `token`: what the server was given as `--rpc-token`. */
+export type ConnectOptions = { server: string; token?: string };
+
+/** Until the server has greeted, ms; by SSH a person may be asked something before. */
+const greetingMs = 10_000;
+const greetingBySshMs = 120_000;
 
 /** A server that refuses connections may be at the moment between two versions of itself: tried again for so long, ms. */
 const refusedMs = 1500;
@@ -24,7 +32,7 @@ const pauses = { first: 50, most: 1000, factor: 1.5 };
  */
 export async function connect(options: ConnectOptions): Promise<Client> {
   const client = new Client(options);
-  await client.open();
+  await client.opened;
   return client;
 }
 
@@ -32,18 +40,18 @@ export async function connect(options: ConnectOptions): Promise<Client> {
 export class Client {
   /** The host, when the session goes by SSH. */
   readonly ssh: SshHost | null;
+  /** Rejects, as all calls then do, when the session cannot be had. */
+  readonly opened: Promise<void>;
   readonly #options: ConnectOptions;
+  readonly #closing = new AbortController();
   #connection: Promise<Connection> | null = null;
-  #closed = false;
 
-  /** Use `connect`. */
+  /** Begins to open it. Whoever has something else to do meanwhile need not use `connect`: the first call waits. */
   constructor(options: ConnectOptions) {
     this.#options = options;
     this.ssh = isSsh(options.server) ? new SshHost(options.server) : null;
-  }
-
-  async open(): Promise<void> {
-    await this.#patiently({}, () => this.#connected());
+    this.opened = this.#patiently({}, async () => void (await this.#connected()));
+    this.opened.catch(() => {}); // Who calls is told.
   }
 
   /**
@@ -56,6 +64,7 @@ export class Client {
     input: Operations[Name]["input"],
     options: CallOptions = {},
   ): Promise<Operations[Name]["output"]> {
+    await (options.signal ? unlessAborted(options.signal, this.opened) : this.opened);
     let hasStarted = false;
     const noted = options.onStarted && {
       onStarted: (started: RunStarted) => {
@@ -69,7 +78,7 @@ export class Client {
 
   /** Ends the session; what has no answer yet is rejected. */
   close(): void {
-    this.#closed = true;
+    this.#closing.abort();
     this.#connection?.then(
       (connection) => connection.close(),
       () => {}, // There was nothing to close.
@@ -79,11 +88,24 @@ export class Client {
 
   /** The connection there is, or a new one when that has ended. */
   async #connected(): Promise<Connection> {
-    if (this.#closed) throw closed(this.#options.server);
+    if (this.#closing.signal.aborted) throw closed(this.#options.server);
     const known = await this.#connection?.catch(() => null);
     if (known && !known.hasEnded) return known;
-    this.#connection = openConnection(this.#options, this.ssh);
+    this.#connection = this.#open();
     return this.#connection;
+  }
+
+  /** Opens one connection to the server, and shows the token. */
+  async #open(): Promise<Connection> {
+    const { server, token } = this.#options;
+    const patience = AbortSignal.timeout(this.ssh ? greetingBySshMs : greetingMs);
+    const deadline = AbortSignal.any([patience, this.#closing.signal]);
+    const link = this.ssh?.openSession() ?? (await openSocket(server, deadline));
+    // Only now: by SSH it is loaded while the server lets this one in, which takes as long.
+    const { greet } = await import("./connection.ts");
+    const connection = await greet(link, server, deadline);
+    if (token !== undefined) await connection.authenticate(token);
+    return connection;
   }
 
   /** Tries again what met the moment in which nobody answers, because one version becomes the next. */
@@ -103,7 +125,7 @@ export class Client {
         // It begins anew when a session that had been there for long is lost.
         if (ms > patience.ms || ms === replacedMs) patience = { since: performance.now(), ms };
         const isOver = performance.now() - patience.since >= patience.ms;
-        if (this.#closed || signal?.aborted || isOver) throw error;
+        if (this.#closing.signal.aborted || signal?.aborted || isOver) throw error;
       }
       await pause(waits.next(), undefined, { ...(signal ? { signal } : {}) });
     }

@@ -1,68 +1,32 @@
-import { once } from "node:events";
-import { connect as connectSocket, type NetConnectOpts } from "node:net";
 import type { DeployProgress, LogLine } from "../src/app/reports.ts";
 import type { RunOutput, RunStarted } from "../src/app/run-reports.ts";
-import { isSystemError, MaestroError } from "../src/errors.ts";
+import type { MaestroError } from "../src/errors.ts";
 import { JsonLines } from "../src/lib/json-lines.ts";
 import { type DnodeFunction, type DnodeMethods, DnodePeer } from "../src/protocol/dnode.ts";
 import { parseMessage } from "../src/protocol/dnode-message.ts";
 import type { Link } from "./link.ts";
 import type { CallOptions, OperationName, Operations } from "./operations.ts";
-import { closed, cutOff, during, errorFrom, noOperation, notMaestro, unreachable } from "./session-errors.ts";
-import type { SshHost } from "./ssh.ts";
+import { closed, during, noOperation, notMaestro } from "./session-errors.ts";
+import { errorFrom } from "./wire-error.ts";
 
-/** `server`: "host:port", the path of a unix socket, or "ssh://user@host:port". `token`: what the server was given as `--rpc-token`. */
-export type ConnectOptions = { server: string; token?: string };
-
-/** Until the server has greeted, ms; by SSH a person may be asked something before. */
-const greetingMs = 10_000;
-const greetingBySshMs = 120_000;
-const keepAliveMs = 30_000;
 const maxLineBytes = 64 * 1024 * 1024;
 const maxMethods = 1000;
 
-/** Opens one connection to a server, and shows the token. `ssh`: by this host. */
-export async function openConnection(
-  { server, token }: ConnectOptions,
-  ssh: SshHost | null = null,
-): Promise<Connection> {
-  const deadline = AbortSignal.timeout(ssh ? greetingBySshMs : greetingMs);
-  const client = await greet(ssh?.openSession() ?? (await reach(server, deadline)), server, deadline);
-  if (token !== undefined) await client.authenticate(token);
-  return client;
-}
-
-async function reach(server: string, deadline: AbortSignal): Promise<Link> {
-  const socket = connectSocket(addressOf(server));
-  try {
-    await once(socket, "connect", { signal: deadline });
-    socket.setKeepAlive(true, keepAliveMs).setNoDelay();
-  } catch (error) {
-    socket.destroy();
-    throw unreachable(server, isSystemError(error) ? error.code : "no answer", error);
-  }
-  socket.on("error", () => {}); // "close" follows.
-  return {
-    closed: new Promise((resolve) => socket.once("close", () => resolve(cutOff(server)))),
-    write: (text) => void socket.write(text),
-    onData: (listener) => void socket.on("data", listener),
-    end: () => socket.destroySoon(),
-  };
-}
-
-async function greet(link: Link, server: string, deadline: AbortSignal): Promise<Connection> {
+/** The connection that a link carries, once the server has greeted. Aborting `deadline` before ends the link. */
+export async function greet(link: Link, server: string, deadline: AbortSignal): Promise<Connection> {
   return new Promise((resolve, reject) => {
     const client = new Connection(link, server, () => {
       deadline.removeEventListener("abort", giveUp);
       resolve(client);
     });
     const giveUp = () => client.end(notMaestro(server));
+    if (deadline.aborted) giveUp();
     deadline.addEventListener("abort", giveUp);
     client.ended.catch(reject);
   });
 }
 
-/** One connection to a server, from `openConnection`. */
+/** One connection to a server, from `greet`. */
 export class Connection {
   /** Never resolves; rejects with the reason when the session has ended. */
   readonly ended: Promise<never>;
@@ -74,7 +38,7 @@ export class Connection {
   #reason: MaestroError | null = null;
   #tellEnd: (reason: MaestroError) => void = () => {};
 
-  /** Use `openConnection`. */
+  /** Use `greet`. */
   constructor(link: Link, server: string, onGreeting: () => void) {
     this.#link = link;
     this.#server = server;
@@ -107,7 +71,7 @@ export class Connection {
     return (await this.#ask(name, { ...input }, options)) as Operations[Name]["output"];
   }
 
-  /** Shows the token; `openConnection` does it. */
+  /** Shows the token. */
   async authenticate(token: string): Promise<void> {
     await this.#ask("auth", token, {});
   }
@@ -213,16 +177,4 @@ class PendingCall {
     this.lent.push(guarded);
     return guarded;
   }
-}
-
-function addressOf(server: string): NetConnectOpts {
-  if (server.includes("/")) return { path: server };
-  const match = /^(?:\[([^\]\s]+)\]|([^:[\]\s]*)):(\d{1,5})$/.exec(server);
-  const port = Number(match?.[3]);
-  if (match !== null && port <= 65535) return { host: match[1] ?? (match[2] || "127.0.0.1"), port };
-  throw new MaestroError(
-    "BAD_INPUT",
-    `"${server}" is not a server; write host:port, or the path of a unix socket`,
-    { server },
-  );
 }

@@ -21,14 +21,13 @@ export type CopyOptions = {
 
 /**
  * Makes `destination` hold what `source`, an absolute directory of this machine, holds, without what is ignored.
- * Throws `INTERNAL` when there is no rsync or when it fails, `BAD_INPUT` when it is too old for this.
+ * Throws `INTERNAL` when there is no rsync or when it fails.
  */
 export async function copyTree(
   source: string,
   destination: string,
   { remote, onProgress, signal, include = [] }: CopyOptions = {},
 ): Promise<CopyReport> {
-  if (remote) await refuseOldRsync();
   const rules = await filterRules(source, include);
   const rsync = spawn("rsync", rsyncArguments(source, destination, remote), {
     env: { ...process.env, LC_ALL: "C" },
@@ -52,7 +51,8 @@ const run = promisify(execFile);
 /** The first with `--info`, of 2013. macOS brings 2.6.9 of 2006, or openrsync, which has neither that nor other things. */
 const leastVersion = 3.1;
 
-async function refuseOldRsync(): Promise<void> {
+/** Throws `BAD_INPUT` when the rsync of this machine cannot copy to another one. */
+export async function refuseOldRsync(): Promise<void> {
   let said: string;
   try {
     said = (await run("rsync", ["--version"])).stdout;

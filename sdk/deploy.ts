@@ -5,7 +5,7 @@ import { normalizeMount } from "../src/app/mount.ts";
 import type { DeployProgress, DeployReport } from "../src/app/reports.ts";
 import { isSystemError, MaestroError } from "../src/errors.ts";
 import { appNameOf } from "./app-name.ts";
-import { type CopyProgress, type CopyReport, copyTree } from "./copy.ts";
+import { type CopyProgress, type CopyReport, copyTree, refuseOldRsync } from "./copy.ts";
 import type { Session } from "./operations.ts";
 import type { SshHost } from "./ssh.ts";
 
@@ -27,7 +27,7 @@ export type DeployOptions = {
   include?: readonly string[];
   /** While another deploy of the app is under way: wait for it instead of failing with `BUSY`. */
   wait?: boolean;
-  /** What `connect` gave; it stays open. */
+  /** What `connect` gave, or one that is still being opened; it stays open. */
   client: Session;
   onProgress?: ((step: DeployStep) => void) | undefined;
   /** Ends the sending; once the restart was asked for it ends only the waiting, and the server goes on. */
@@ -45,6 +45,8 @@ export async function deploy(options: DeployOptions): Promise<DeployReport> {
   const directory = await existingDirectory(options.directory ?? ".");
   const app = await appNameOf(directory, options.app);
   const hostnames = (options.hostnames ?? []).map(checkedHostname);
+  if (client.ssh) await refuseOldRsync();
+  await client.opened; // What is wrong here has been told by now, and ssh asks no more.
   const abortable = signal === undefined ? {} : { signal };
 
   await send(app, directory, options);

@@ -11,8 +11,7 @@ import { isSystemError } from "../src/errors.ts";
  * files without a word, so the lines are translated. `.maestroignore` has the same form and goes above .gitignore.
  */
 export async function filterRules(directory: string, include: readonly string[] = []): Promise<string[]> {
-  const found: IgnoreFiles = { maestro: [], git: [] };
-  await collect(directory, "", found);
+  const found = await collect(directory, "");
   const modules = (await isInstalled(directory)) ? ["- node_modules"] : nodeModules;
   return [...neverSent, ...include.flatMap(wanted), ...secrets, ...found.maestro, ...modules, ...found.git];
 }
@@ -57,19 +56,22 @@ function wanted(path: string): string[] {
   return [`+ ${forRsync(anchored)}`, `+ ${forRsync(`${anchored}/**`)}`];
 }
 
-type IgnoreFiles = { maestro: string[]; git: string[] };
+type IgnoreRules = { maestro: string[]; git: string[] };
 
 const notEntered = new Set([".git", ".maestro", "node_modules"]);
 
-async function collect(root: string, base: string, found: IgnoreFiles): Promise<void> {
+/** Those of the directories below come first. */
+async function collect(root: string, base: string): Promise<IgnoreRules> {
   const entries = await readdir(join(root, base), { withFileTypes: true });
-  for (const entry of entries) {
-    if (entry.isDirectory() && !notEntered.has(entry.name))
-      await collect(root, `${base}${entry.name}/`, found);
-  }
-  const maestro = await readLines(join(root, base, ".maestroignore"));
-  found.maestro.push(...translateIgnore(maestro, base));
-  found.git.push(...translateIgnore(await readLines(join(root, base, ".gitignore")), base));
+  const entered = entries.filter((entry) => entry.isDirectory() && !notEntered.has(entry.name));
+  const below = await Promise.all(entered.map(({ name }) => collect(root, `${base}${name}/`)));
+  const names = new Set(entries.map(({ name }) => name));
+  const own = async (name: string) =>
+    names.has(name) ? translateIgnore(await readLines(join(root, base, name)), base) : [];
+  return {
+    maestro: [...below.flatMap(({ maestro }) => maestro), ...(await own(".maestroignore"))],
+    git: [...below.flatMap(({ git }) => git), ...(await own(".gitignore"))],
+  };
 }
 
 async function readLines(path: string): Promise<string[]> {

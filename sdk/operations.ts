@@ -114,6 +114,8 @@ export type Session = {
     options?: CallOptions,
   ): Promise<Operations[Name]["output"]>;
   close(): void;
+  /** While it is still being opened: resolves when it is. */
+  readonly opened?: Promise<void>;
   /** The host of a session that goes by SSH. */
   readonly ssh?: Pick<SshHost, "rsyncTarget"> | null;
 };

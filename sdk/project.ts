@@ -1,17 +1,25 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { z } from "zod";
 import { isSystemError, MaestroError } from "../src/errors.ts";
-import { writeAtomic } from "../src/lib/atomic-file.ts";
 
 /** How a project was deployed the last time: .maestro.json in its directory. Fields of later versions are kept. */
-const Project = z.looseObject({
+export type Project = {
   /** "user@server[:port]" */
-  to: z.string().optional(),
-  app: z.string().optional(),
-  hostnames: z.array(z.string()).optional(),
-});
-export type Project = z.infer<typeof Project>;
+  to?: string;
+  app?: string;
+  hostnames?: string[];
+};
+
+/** By hand: a deploy begins with this, and loading what reads a schema takes longer than all else before it. */
+function isProject(value: unknown): value is Project {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  const { to, app, hostnames }: Record<string, unknown> = { ...value };
+  const isName = (name: unknown) => name === undefined || typeof name === "string";
+  const areNames =
+    hostnames === undefined ||
+    (Array.isArray(hostnames) && hostnames.every((name) => typeof name === "string"));
+  return isName(to) && isName(app) && areNames;
+}
 
 /** What is remembered of a deploy over SSH. */
 export type Deployed = { to: string; app: string; hostnames: string[] };
@@ -28,11 +36,17 @@ export async function readProject(directory: string): Promise<Project> {
     if (isSystemError(error, "ENOENT", "ENOTDIR")) return {};
     throw error;
   }
+  const project = parse(text);
+  if (isProject(project)) return project;
+  const message = `${path} is not what Maestro remembers of a project; mend it, or remove it and deploy with --to`;
+  throw new MaestroError("BAD_INPUT", message, { path });
+}
+
+function parse(text: string): unknown {
   try {
-    return Project.parse(JSON.parse(text));
-  } catch (error) {
-    const message = `${path} is not what Maestro remembers of a project; mend it, or remove it and deploy with --to`;
-    throw new MaestroError("BAD_INPUT", message, { path }, { cause: error });
+    return JSON.parse(text);
+  } catch {
+    return null; // The same as what is JSON and no project.
   }
 }
 
@@ -43,5 +57,6 @@ export async function rememberProject(directory: string, deployed: Deployed): Pr
   const { hostnames: _, ...others } = known;
   const project = { ...others, ...rest, ...(hostnames.length > 0 ? { hostnames } : {}) };
   if (JSON.stringify(project) === JSON.stringify(known)) return;
+  const { writeAtomic } = await import("../src/lib/atomic-file.ts");
   await writeAtomic(join(directory, fileName), `${JSON.stringify(project, null, 2)}\n`, 0o644);
 }

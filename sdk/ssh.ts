@@ -36,11 +36,18 @@ export class SshHost {
       stdio: "pipe",
     });
     ssh.stdin.on("error", () => {}); // How it ended is told below.
+    let isLetIn = false;
     return {
       closed: this.#closed(ssh),
       write: (text) => void ssh.stdin.write(text),
-      onData: (listener) => void ssh.stdout.on("data", listener),
+      onData(listener) {
+        ssh.stdout.on("data", listener).once("data", () => {
+          isLetIn = true;
+        });
+      },
       end: () => {
+        // It may be asking a person for a password.
+        if (!isLetIn) ssh.kill();
         // ssh says good-bye by itself: nobody has to wait for that.
         ssh.stdin.end(() => {
           ssh.stdout.destroy();

@@ -124,7 +124,15 @@ export class CommandLine {
   }
 
   /** Does something in a session with the server, and ends the session. */
-  async withServer<T>(work: (session: Session) => Promise<T>, server?: string): Promise<T> {
+  async withServer<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    return this.whileOpening(undefined, async (session) => {
+      await session.opened;
+      return work(session);
+    });
+  }
+
+  /** The same for whoever has something to do before the session is open: his first call waits until it is. */
+  async whileOpening<T>(server: string | undefined, work: (session: Session) => Promise<T>): Promise<T> {
     const session = await this.connect(server);
     try {
       return await work(session);

@@ -33,7 +33,7 @@ export async function deployShown<Report>(
       : "interrupted while the files were being sent; nothing was restarted";
   try {
     const report = await line.interruptible(
-      (signal) => line.withServer((client) => work(client, signal, show), server),
+      (signal) => line.whileOpening(server, (client) => work(client, signal, show)),
       explain,
     );
     progress.end("done");

@@ -1,10 +1,9 @@
 import { CommanderError } from "commander";
 import { catalogue, MaestroError, toWire, type WireError } from "../../src/errors.ts";
 import { Interrupted, type Parts, ProgramEnded } from "./command-line.ts";
-import { markProgram } from "./commands/run.ts";
 import { buildProgram } from "./program.ts";
-import { renderFailure } from "./render/failure.ts";
 import { wantsColor } from "./render/screen.ts";
+import { commandOf, markProgram } from "./words.ts";
 
 /** What a shell reports of a program that Ctrl-C ended: 128 + SIGINT. */
 const interruptedExitCode = 130;
@@ -15,7 +14,8 @@ export async function main(words: readonly string[], parts: Parts): Promise<numb
   const argv = markProgram(words);
   const failure = new Failure(parts, wantsJson(argv));
   try {
-    await buildProgram(parts, { quiet: failure.json }).parseAsync([...argv], { from: "user" });
+    const program = await buildProgram(parts, { called: commandOf(argv), quiet: failure.json });
+    await program.parseAsync([...argv], { from: "user" });
     return 0;
   } catch (error) {
     return failure.tell(error);
@@ -38,32 +38,34 @@ class Failure {
     this.json = json;
   }
 
-  tell(error: unknown): number {
+  async tell(error: unknown): Promise<number> {
     if (error instanceof ProgramEnded) return error.exitCode;
     if (error instanceof CommanderError) return this.#usage(error);
     if (error instanceof Interrupted) return this.#interrupted(error);
     const wire = wireOf(error);
-    this.#write(wire);
+    await this.#write(wire);
     return catalogue[wire.code].exitCode;
   }
 
   /** For people commander itself has written what is wrong, or the help that was asked for. */
-  #usage({ exitCode, message }: CommanderError): number {
+  async #usage({ exitCode, message }: CommanderError): Promise<number> {
     if (exitCode === 0) return 0;
-    if (this.json) this.#write({ code: "BAD_INPUT", message: message.replace(/^error: /, ""), details: {} });
+    if (this.json)
+      await this.#write({ code: "BAD_INPUT", message: message.replace(/^error: /, ""), details: {} });
     return wrongUsageExitCode;
   }
 
-  #interrupted({ message }: Interrupted): number {
-    if (message !== "") this.#write({ code: "INTERNAL", message, details: { interrupted: true } });
+  async #interrupted({ message }: Interrupted): Promise<number> {
+    if (message !== "") await this.#write({ code: "INTERNAL", message, details: { interrupted: true } });
     return interruptedExitCode;
   }
 
-  #write(wire: WireError): void {
+  async #write(wire: WireError): Promise<void> {
     const { stdout, stderr, env, now } = this.#parts.terminal;
     if (this.json) {
       stdout.write(`${JSON.stringify({ error: wire })}\n`);
     } else {
+      const { renderFailure } = await import("./render/failure.ts");
       stderr.write(
         renderFailure(wire, { color: wantsColor(stderr.isTTY, env), terminal: stderr.isTTY, now: now() }),
       );

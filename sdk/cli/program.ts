@@ -1,46 +1,54 @@
 import { Command } from "commander";
 import { CommandLine, type GlobalOptions, type Parts } from "./command-line.ts";
-import { addBuildsCommands } from "./commands/builds.ts";
-import { addConfigCommands } from "./commands/config.ts";
-import { addDataCommands } from "./commands/data.ts";
-import { addDeployCommands } from "./commands/deploy.ts";
-import { addDomainsCommands } from "./commands/domains.ts";
-import { addInspectCommands } from "./commands/inspect.ts";
-import { addInstallCommand } from "./commands/install.ts";
-import { addKeysCommands } from "./commands/keys.ts";
-import { addLimitsCommand } from "./commands/limits.ts";
-import { addLogsCommand } from "./commands/logs.ts";
-import { addModeCommands } from "./commands/mode.ts";
-import { addReloadCommand } from "./commands/reload.ts";
-import { addRollbackCommand } from "./commands/rollback.ts";
-import { addRunCommand } from "./commands/run.ts";
-import { addScaleCommand } from "./commands/scale.ts";
-import { addServeCommand } from "./commands/serve.ts";
-import { addStopCommands } from "./commands/stop.ts";
-import { addTopCommand } from "./commands/top.ts";
 
-/** The commands and their options. `quiet`: a wrong usage is only thrown (`CommanderError`), not written as well. */
-export function buildProgram(parts: Parts, { quiet = false }: { quiet?: boolean } = {}): Command {
+type Family = {
+  commands: readonly string[];
+  load(): Promise<(program: Command, line: CommandLine) => void>;
+};
+
+/** All commands, in the order of the help. A file of them is loaded when one of them is called. */
+const families: readonly Family[] = [
+  { commands: ["serve"], load: async () => (await import("./commands/serve.ts")).addServeCommand },
+  { commands: ["install"], load: async () => (await import("./commands/install.ts")).addInstallCommand },
+  {
+    commands: ["deploy", "restart"],
+    load: async () => (await import("./commands/deploy.ts")).addDeployCommands,
+  },
+  {
+    commands: ["apps", "ps", "releases", "status", "doctor"],
+    load: async () => (await import("./commands/inspect.ts")).addInspectCommands,
+  },
+  { commands: ["top"], load: async () => (await import("./commands/top.ts")).addTopCommand },
+  { commands: ["logs"], load: async () => (await import("./commands/logs.ts")).addLogsCommand },
+  { commands: ["run"], load: async () => (await import("./commands/run.ts")).addRunCommand },
+  { commands: ["domains"], load: async () => (await import("./commands/domains.ts")).addDomainsCommands },
+  { commands: ["rollback"], load: async () => (await import("./commands/rollback.ts")).addRollbackCommand },
+  { commands: ["builds"], load: async () => (await import("./commands/builds.ts")).addBuildsCommands },
+  { commands: ["config"], load: async () => (await import("./commands/config.ts")).addConfigCommands },
+  { commands: ["scale"], load: async () => (await import("./commands/scale.ts")).addScaleCommand },
+  { commands: ["limits"], load: async () => (await import("./commands/limits.ts")).addLimitsCommand },
+  {
+    commands: ["pause", "resume", "maintenance"],
+    load: async () => (await import("./commands/mode.ts")).addModeCommands,
+  },
+  { commands: ["keys", "audit"], load: async () => (await import("./commands/keys.ts")).addKeysCommands },
+  { commands: ["data"], load: async () => (await import("./commands/data.ts")).addDataCommands },
+  { commands: ["stop", "remove"], load: async () => (await import("./commands/stop.ts")).addStopCommands },
+  { commands: ["reload"], load: async () => (await import("./commands/reload.ts")).addReloadCommand },
+];
+
+/**
+ * The commands and their options. `called`: the one that is going to be called; those of other files are left out then.
+ * `quiet`: a wrong usage is only thrown (`CommanderError`), not written as well.
+ */
+export async function buildProgram(
+  parts: Parts,
+  { called, quiet = false }: { called?: string | undefined; quiet?: boolean } = {},
+): Promise<Command> {
   const program = configure(new Command("maestro"), parts, quiet);
   const line = new CommandLine(parts, () => program.opts<GlobalOptions>());
-  addServeCommand(program, line);
-  addInstallCommand(program, line);
-  addDeployCommands(program, line);
-  addInspectCommands(program, line);
-  addTopCommand(program, line);
-  addLogsCommand(program, line);
-  addRunCommand(program, line);
-  addDomainsCommands(program, line);
-  addRollbackCommand(program, line);
-  addBuildsCommands(program, line);
-  addConfigCommands(program, line);
-  addScaleCommand(program, line);
-  addLimitsCommand(program, line);
-  addModeCommands(program, line);
-  addKeysCommands(program, line);
-  addDataCommands(program, line);
-  addStopCommands(program, line);
-  addReloadCommand(program, line);
+  const family = families.find(({ commands }) => called !== undefined && commands.includes(called));
+  for (const { load } of family ? [family] : families) (await load())(program, line);
   return program;
 }
 

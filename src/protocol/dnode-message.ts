@@ -52,6 +52,7 @@ export function parseMessage(value: unknown, maxCallbacks: number): DnodeMessage
   if (paths.length > maxCallbacks) throw refusal(`it has more than ${maxCallbacks} callbacks`);
   if (!paths.every((path) => isPlace(message.arguments, path)))
     throw refusal("a callback has no place in it");
+  if (!areApart(paths)) throw refusal("a callback lies in another one");
   return message;
 }
 
@@ -84,6 +85,13 @@ function isPlace(args: unknown[], path: Path): boolean {
   }
   const last = path.at(-1) ?? "";
   return holds(container, last) || (container === args && isIndex(last) && Number(last) < maxArguments);
+}
+
+/** A function has no places of its own that a message could name. */
+function areApart(paths: readonly Path[]): boolean {
+  const place = (path: Path) => JSON.stringify(path.map(String));
+  const places = new Set(paths.map(place));
+  return paths.every((path) => path.every((_, at) => !places.has(place(path.slice(0, at)))));
 }
 
 type Container = Record<string | number, unknown>;

@@ -21,6 +21,9 @@ export type DnodeListeners = {
  * of a session would stay in memory. A call holds the functions that came with it, and they go with the call. The
  * other side is not told by `cull`: a caller may use one function for several calls, and would lose the answer to the
  * next one if it crossed a `cull` on the wire (and 0.9 gives `cull` the opposite meaning).
+ *
+ * Its package `traverse` is held at 0.6.6 by package.json: the later ones bring ninety packages that stand in for what
+ * every Node has, and loading those took longer than all the rest of a command's start.
  */
 export class DnodePeer {
   readonly #dnode;

@@ -1,9 +1,12 @@
-import { describe, expect, it } from "vitest";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, it, vi } from "vitest";
 import { rsyncArguments } from "../../sdk/rsync-arguments.ts";
 import { type CopyProgress, RsyncOutput } from "../../sdk/rsync-output.ts";
 import { SshHost } from "../../sdk/ssh.ts";
 import { parseSshAddress, sshServer } from "../../sdk/ssh-address.ts";
 import { sshFailure } from "../../sdk/ssh-failure.ts";
+import { directoryWith } from "./support.ts";
 
 describe("the address of a server by SSH", () => {
   it.each([
@@ -57,6 +60,21 @@ describe("rsync to a server by SSH", () => {
       { bytes: 1000, totalBytes: 2000, files: 1, totalFiles: 4 },
       { bytes: 2000, totalBytes: 2000, files: 4, totalFiles: 4 },
     ]);
+  });
+});
+
+describe("ssh that was not let in yet", () => {
+  it("is ended at once when nobody waits for it any more: it may be asking for a password", async () => {
+    const program = join(await directoryWith(), "ssh");
+    await writeFile(program, "#!/bin/sh\nexec tail -f /dev/null\n", { mode: 0o755 });
+    vi.useFakeTimers({ toFake: ["setTimeout"] }); // The patience with one that says good-bye never ends.
+    try {
+      const link = new SshHost("ssh://m@example.com", program).openSession();
+      link.end();
+      expect((await link.closed).message).toContain("ended the session");
+    } finally {
+      vi.useRealTimers();
+    }
   });
 });
 

@@ -1,5 +1,4 @@
 import type { Command } from "commander";
-import { deploy } from "../../deploy.ts";
 import type { CommandLine } from "../command-line.ts";
 import { deployShown } from "../deploy-shown.ts";
 import { renderDeployed } from "../render/deploy.ts";
@@ -70,17 +69,12 @@ async function deployDirectory(line: CommandLine, directory: string, flags: Depl
   const { app: deployed } = await deployShown(
     line,
     { sendsFirst: true, server },
-    (client, signal, onProgress) =>
-      deploy({
-        directory,
-        app,
-        hostnames,
-        include: flags.include ?? [],
-        wait: flags.wait ?? false,
-        client,
-        signal,
-        onProgress,
-      }),
+    async (client, signal, onProgress) => {
+      // Only now: it is loaded while the session opens.
+      const { deploy } = await import("../../deploy.ts");
+      const { include = [], wait = false } = flags;
+      return deploy({ directory, app, hostnames, include, wait, client, signal, onProgress });
+    },
     renderDeployed,
   );
   if (to !== undefined)

@@ -61,6 +61,7 @@ async function examine(line: CommandLine): Promise<DoctorCheck[]> {
   let session: Session;
   try {
     session = await line.connect();
+    await session.opened;
   } catch (error) {
     // Somebody who named a server asks about that machine, not about this one; and one that refuses is there.
     if (line.namedServer !== undefined || toWire(error).code !== "INTERNAL") throw error;

@@ -40,7 +40,7 @@ export function addStopCommands(program: Command, line: CommandLine): void {
 async function stopMaestro(line: CommandLine, home: string | undefined): Promise<void> {
   try {
     const server = home === undefined ? undefined : join(resolve(home), "run", "maestro.sock");
-    const output = await line.withServer((session) => session.call("stop", {}), server);
+    const output = await line.whileOpening(server, (session) => session.call("stop", {}));
     line.print(output, (answer) => renderStopped(answer, undefined));
   } catch (error) {
     const isElsewhere = home === undefined && line.namedServer !== undefined;

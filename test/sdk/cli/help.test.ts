@@ -35,7 +35,7 @@ function namesOf(command: Command, before: string[] = []): string[][] {
     return [path, ...namesOf(child, path)];
   });
 }
-const commands = namesOf(buildProgram(parts));
+const commands = namesOf(await buildProgram(parts));
 
 describe("--help", () => {
   it("lists the commands", async () => {
@@ -81,6 +81,17 @@ async function usageOf(argv: string[]): Promise<number> {
   };
   return (await runCli(argv, undefined, { connect })).code;
 }
+
+describe("a command that is called", () => {
+  it.each(commands.filter((path) => path.length === 1))(
+    "is there when only its file is loaded: %s",
+    async (name) => {
+      const names = namesOf(await buildProgram(parts, { called: name })).map(([first]) => first);
+      expect(names).toContain(name);
+      expect(names.length).toBeLessThan(commands.length);
+    },
+  );
+});
 
 describe("--version", () => {
   it("is the one of package.json", async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { markProgram } from "../../../sdk/cli/commands/run.ts";
+import { markProgram } from "../../../sdk/cli/words.ts";
 import { FakeServer, runCli } from "../support.ts";
 
 describe("the words of maestro run", () => {
@@ -12,6 +12,7 @@ describe("the words of maestro run", () => {
     ["run shop -T ls -T", "run shop -T -- ls -T"],
     ["--server box:1 run shop ls --server x", "--server box:1 run shop -- ls --server x"],
     ["run --server=box:1 shop --server box:2 ls", "run --server=box:1 shop --server box:2 -- ls"],
+    ["--to m@box run shop ls --all", "--to m@box run shop -- ls --all"],
     ["run shop run", "run shop -- run"],
     ["run shop", "run shop"],
     ["run --help", "run --help"],
