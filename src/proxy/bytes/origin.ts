@@ -1,6 +1,6 @@
-import type { Socket } from "node:net";
 import { plainAddress } from "../headers.ts";
 import type { Introduced } from "./introduction.ts";
+import type { Wire } from "./wire.ts";
 
 /** Where a connection's requests come from, and how an instance is told. */
 export class Origin {
@@ -11,10 +11,14 @@ export class Origin {
   #host = "";
   #fields = "";
 
-  constructor(socket: Socket, isTrusted: (address: string) => boolean, introduced: Introduced = null) {
-    this.address = introduced?.address ?? plainAddress(socket.remoteAddress);
+  constructor(
+    wire: Pick<Wire, "remoteAddress" | "localPort">,
+    isTrusted: (address: string) => boolean,
+    introduced: Introduced = null,
+  ) {
+    this.address = introduced?.address ?? plainAddress(wire.remoteAddress);
     this.isTrusted = isTrusted(this.address);
-    this.port = introduced?.port ?? socket.localPort;
+    this.port = introduced?.port ?? wire.localPort;
   }
 
   /** What an instance gets to know, when nobody before Maestro has a say in it. The lines are made once for a host. */
