@@ -93,6 +93,7 @@ export class HandleWire extends Wire implements Told {
   }
 
   onClosed(): void {
+    this.giveUpBuffer();
     this.#flushed();
     this.reader.onClose();
   }

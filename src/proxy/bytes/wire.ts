@@ -95,12 +95,18 @@ export abstract class Wire {
   #nextBuffer(): Buffer {
     if (this.isStreaming) {
       if (this.#buffer === sharedRead) this.#buffer = takeReadBuffer();
-    } else if (this.#buffer !== sharedRead) {
-      if (!this.#isLent) returnReadBuffer(this.#buffer);
-      this.#buffer = sharedRead;
-      this.#isLent = false;
+    } else {
+      this.giveUpBuffer();
     }
     return this.#buffer;
+  }
+
+  /** That of its own, if it has one. */
+  protected giveUpBuffer(): void {
+    if (this.#buffer === sharedRead) return;
+    returnReadBuffer(this.#buffer, this.#isLent);
+    this.#buffer = sharedRead;
+    this.#isLent = false;
   }
 }
 
