@@ -9,7 +9,7 @@ export class Origin {
   /** Which the client has connected to. */
   readonly port: number | undefined;
   #host = "";
-  #fields = "";
+  #fields = Buffer.alloc(0);
 
   constructor(
     wire: Pick<Wire, "remoteAddress" | "localPort">,
@@ -22,12 +22,13 @@ export class Origin {
   }
 
   /** What an instance gets to know, when nobody before Maestro has a say in it. The lines are made once for a host. */
-  fieldsFor(host: string): string {
+  fieldsFor(host: string): Buffer {
     if (host !== this.#host) {
       this.#host = host;
-      this.#fields =
-        `${this.forwardedFor("")}${this.forwardedProto()}` +
-        `${this.forwardedHost(host)}${this.forwardedPort()}X-Request-Id: `;
+      this.#fields = Buffer.from(
+        `${this.forwardedFor("")}${this.forwardedProto()}${this.forwardedHost(host)}${this.forwardedPort()}`,
+        "latin1",
+      );
     }
     return this.#fields;
   }
