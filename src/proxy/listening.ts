@@ -1,4 +1,4 @@
-import { createServer, type ListenOptions, Server, type Socket } from "node:net";
+import { createServer, type ListenOptions, Server } from "node:net";
 import { type AppRoute, takesSockets, type WorkerSettings } from "../protocol/worker.ts";
 import type { Listener } from "./bytes/front.ts";
 
@@ -13,14 +13,8 @@ export type SiblingMessage =
 /** A listening socket, and what is to be expected of who connects to it. */
 export type ListeningSocket = Required<Listener> & { server: Server };
 
-/** What is done with a connection. It is there before the first one can come. */
-type Accept = (socket: Socket, listener: Listener) => void;
-
-/**
- * A client that half-closes still wants its answer; small answers go out at once. Nothing is read before it is decided
- * what it is read into.
- */
-const options = { allowHalfOpen: true, noDelay: true, pauseOnConnect: true };
+/** Takes the connections of a socket. It is called before the first one can come. */
+type Accept = (socket: ListeningSocket) => void;
 
 /**
  * Listens on every address: with the handed socket that has it, else with one of its own. Handed sockets of other
@@ -35,25 +29,28 @@ export async function listenOn(
   // First of all, those that are there: clients may be connecting to them.
   const found = addresses.map((wanted) => {
     const server = [...spare].find((one) => listensAt(one, wanted));
-    if (server) spare.delete(server);
-    return server?.on("connection", acceptFor(wanted, accept));
+    if (!server) return null;
+    spare.delete(server);
+    return accepting(server, wanted, accept);
   });
   for (const server of spare) server.close();
   const sockets: ListeningSocket[] = [];
   for (const [index, wanted] of addresses.entries()) {
     const { host, port } = wanted;
     const where = { ...(host === undefined ? {} : { host }), port, backlog: 4096 };
-    const server = found[index] ?? (await listen(where, acceptFor(wanted, accept)));
-    sockets.push({ server, isIntroduced: wanted.proxyProtocol ?? false });
+    sockets.push(found[index] ?? accepting(await listen(where), wanted, accept));
   }
   return sockets;
 }
 
-function acceptFor(
+function accepting(
+  server: Server,
   { proxyProtocol = false }: WorkerSettings["listen"][number],
   accept: Accept,
-): (socket: Socket) => void {
-  return (socket) => accept(socket, { isIntroduced: proxyProtocol });
+): ListeningSocket {
+  const socket = { server, isIntroduced: proxyProtocol };
+  accept(socket);
+  return socket;
 }
 
 /** The sockets behind `count` descriptors that this process was started with, from the one behind the IPC channel on. */
@@ -62,11 +59,8 @@ export async function inheritSockets(count: number): Promise<Server[]> {
   return Promise.all(Array.from({ length: count }, (_, index) => listen({ fd: firstFd + index })));
 }
 
-async function listen(
-  where: ListenOptions & { fd?: number },
-  onConnection?: (socket: Socket) => void,
-): Promise<Server> {
-  const server = createServer(options, onConnection);
+async function listen(where: ListenOptions & { fd?: number }): Promise<Server> {
+  const server = createServer();
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   server.once("error", reject).listen(where, resolve);
   await promise;
@@ -95,9 +89,9 @@ export async function receiveSockets(
     if (message.type === "routes") onRoutes(message.routes);
     if (message.type !== "socket" || !(handle instanceof Server)) return;
     const { index, isIntroduced = false } = message;
-    // Lost on the way: only the socket itself is handed over.
-    Object.assign(handle, options).on("connection", (socket) => accept(socket, { isIntroduced }));
-    sockets[index] = { server: handle, isIntroduced };
+    const socket = { server: handle, isIntroduced };
+    accept(socket);
+    sockets[index] = socket;
     if (Object.keys(sockets).length === count) resolve();
   };
   process.on("message", receive);

@@ -1,4 +1,3 @@
-import type { Socket } from "node:net";
 import type { Log } from "../lib/log.ts";
 import type {
   AppRoute,
@@ -13,7 +12,9 @@ import type { Served } from "./bytes/connection.ts";
 import { Deadlines } from "./bytes/deadlines.ts";
 import { ByteFront, type Listener } from "./bytes/front.ts";
 import { Pools } from "./bytes/pool.ts";
-import { clientTimes } from "./bytes/times.ts";
+import { TurnedAway } from "./bytes/turned-away.ts";
+import type { Open } from "./bytes/wire.ts";
+import type { Wires } from "./bytes/wires.ts";
 import { Checks } from "./checks.ts";
 import { type Drain, drain } from "./drain.ts";
 import { Front } from "./front.ts";
@@ -33,6 +34,7 @@ export class Plane {
   readonly #routes: Routes;
   readonly #leases: Leases;
   readonly #upstreams = new Upstreams();
+  readonly #deadlines: Deadlines;
   readonly #pools: Pools;
   readonly #bytes: ByteFront;
   readonly #general: Front;
@@ -40,7 +42,7 @@ export class Plane {
   readonly #leaving: Drain[] = [];
   readonly #maxConnections: number;
 
-  /** `isStatic`: whether sockets can be read into static buffers here. */
+  /** `wires`: how connections are read and written here. */
   constructor(
     {
       holdMs,
@@ -50,7 +52,7 @@ export class Plane {
       maxConnections = Number.POSITIVE_INFINITY,
     }: WorkerSettings,
     log: Log,
-    { isStatic }: { isStatic: boolean },
+    wires: Wires,
   ) {
     this.#log = log;
     this.#maxConnections = maxConnections;
@@ -80,22 +82,22 @@ export class Plane {
       onClose,
     });
     const deadlines = new Deadlines();
-    this.#pools = new Pools(deadlines);
+    this.#deadlines = deadlines;
+    this.#pools = new Pools(wires, deadlines);
     this.#bytes = new ByteFront({
       passages: new Passages({ ...claims, connections: this.#pools }),
       pools: this.#pools,
       deadlines,
       isTrusted,
-      isStatic,
       onServed: accessLog ? (served) => this.#logged(served) : null,
       onClose,
       onUncommon: (client) => this.#general.accept(client),
     });
   }
 
-  accept(socket: Socket, listener: Listener = {}): void {
-    if (this.#connections < this.#maxConnections) this.#bytes.accept(socket, listener);
-    else turnAway(socket);
+  accept(open: Open, listener: Listener = {}): void {
+    if (this.#connections < this.#maxConnections) this.#bytes.accept(open, listener);
+    else new TurnedAway(open, this.#deadlines);
   }
 
   apply(change: RoutesChange): void {
@@ -177,16 +179,4 @@ export class Plane {
     };
     this.#log.info(facts, "request");
   }
-}
-
-/** Without reading anything, and without waiting for anybody: there are too many already. */
-function turnAway(socket: Socket): void {
-  socket.on("error", () => {});
-  socket.end(
-    "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
-  );
-  socket
-    .setTimeout(clientTimes.lingerMs, () => socket.destroy())
-    .once("end", () => socket.destroy())
-    .resume();
 }

@@ -4,7 +4,7 @@
  */
 import { rm, writeFile } from "node:fs/promises";
 import { flushCompileCache } from "node:module";
-import type { AddressInfo, Server, Socket } from "node:net";
+import type { AddressInfo, Server } from "node:net";
 import { serveChannel } from "../lib/channel.ts";
 import { createLog } from "../lib/log.ts";
 import { ownVersion } from "../lib/own-version.ts";
@@ -20,8 +20,7 @@ import {
   type WorkerReady,
   WorkerSettings,
 } from "../protocol/worker.ts";
-import type { Listener } from "./bytes/front.ts";
-import { canReadStatically } from "./bytes/static-read.ts";
+import { findWires } from "./bytes/wires.ts";
 import { inheritSockets, type ListeningSocket, listenOn, receiveSockets } from "./listening.ts";
 import { Plane } from "./plane.ts";
 import { Siblings } from "./sibling.ts";
@@ -50,11 +49,15 @@ try {
 
 async function start(args: readonly string[]): Promise<void> {
   const settings = WorkerSettings.parse(JSON.parse(args.at(-1) ?? "null"));
-  const plane = new Plane(settings, createLog(), { isStatic: await canReadStatically() });
+  const wires = await findWires();
+  const plane = new Plane(settings, createLog(), wires);
   const routed = Promise.withResolvers<void>();
-  const accept = (socket: Socket, listener: Listener) =>
-    void routed.promise.then(() => plane.accept(socket, listener));
   let isRouted = false;
+  const accept = ({ server, isIntroduced }: ListeningSocket) =>
+    wires.accept(server, (open) => {
+      if (isRouted) plane.accept(open, { isIntroduced });
+      else void routed.promise.then(() => plane.accept(open, { isIntroduced }));
+    });
   const route = (change: RoutesChange): void => {
     isRouted = true;
     plane.apply(change);
@@ -107,7 +110,7 @@ async function start(args: readonly string[]): Promise<void> {
 async function openSockets(
   args: readonly string[],
   { listen }: WorkerSettings,
-  accept: (socket: Socket, listener: Listener) => void,
+  accept: (socket: ListeningSocket) => void,
   onRoutes: (routes: AppRoute[]) => void,
 ): Promise<ListeningSocket[]> {
   const count = Number(args[1]);

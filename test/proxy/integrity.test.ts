@@ -142,10 +142,10 @@ describe("a body of 10 MB", () => {
   });
 });
 
-describe("where sockets cannot be read into static buffers", () => {
+describe("in a Node whose handles are not what they were", () => {
   it("bodies come whole all the same, both ways", async () => {
     const usual = plane;
-    await using plain = await TestPlane.start({}, "plainly");
+    await using plain = await TestPlane.start({}, "plain");
     plain.route("a", upstream.port);
     plane = plain;
     const all = forms.flatMap((form) => [download(form), upload(form)]);

@@ -1,10 +1,12 @@
 import { createRequire } from "node:module";
+import { Socket } from "node:net";
 import type { Body } from "../../src/proxy/bytes/body.ts";
 import { requestFor } from "../../src/proxy/bytes/compose.ts";
 import { Inbox, type Taker } from "../../src/proxy/bytes/inbox.ts";
 import { Origin } from "../../src/proxy/bytes/origin.ts";
 import type { RequestHead } from "../../src/proxy/bytes/request.ts";
-import { Wire } from "../../src/proxy/bytes/wire.ts";
+import { SocketWire } from "../../src/proxy/bytes/socket-wire.ts";
+import type { Wire } from "../../src/proxy/bytes/wire.ts";
 
 /** What the byte path made of a client's bytes. */
 export type Reading = {
@@ -32,14 +34,11 @@ export function readParts(parts: readonly Buffer[]): Reading {
   };
 }
 
-const origin = Reflect.construct(Origin, [
-  { remoteAddress: "192.0.2.1", localPort: 80 },
-  () => false,
-]) as Origin;
+const origin = new Origin({ remoteAddress: "192.0.2.1", localPort: 80 }, () => false);
 
 class FuzzTaker implements Taker {
   // Never connected: an inbox only pauses and resumes it.
-  readonly wire = Reflect.construct(Object, [], Wire) as Wire;
+  readonly wire: Wire = new SocketWire(new Socket(), { onBytes() {}, onEnd() {}, onClose() {} });
   readonly forwarded: Buffer[][] = [];
   inbox: Inbox | null = null;
   end: Reading["end"] = "open";

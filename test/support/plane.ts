@@ -3,11 +3,11 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { setImmediate as turn } from "node:timers/promises";
 import { createLog } from "../../src/lib/log.ts";
 import type { AppRoute, WorkerSettings } from "../../src/protocol/worker.ts";
-import { canReadStatically } from "../../src/proxy/bytes/static-read.ts";
+import { findWires, socketWires } from "../../src/proxy/bytes/wires.ts";
 import { Plane } from "../../src/proxy/plane.ts";
 import { routeOf } from "./proxy.ts";
 
-const isStatic = await canReadStatically();
+const ownWires = await findWires();
 
 /** A worker's parts in the test's own process, on a real socket: for tests of thousands of connections. */
 export class TestPlane implements AsyncDisposable {
@@ -19,10 +19,10 @@ export class TestPlane implements AsyncDisposable {
     this.#server = server;
   }
 
-  /** `reads`: into static buffers, as far as that can be had here, or as Node does by itself. */
+  /** `wires`: those that a worker has here, or what there is in any Node. */
   static async start(
     changes: Partial<WorkerSettings> = {},
-    reads: "statically" | "plainly" = "statically",
+    wires: "own" | "plain" = "own",
   ): Promise<TestPlane> {
     const settings: WorkerSettings = {
       control: "",
@@ -33,10 +33,11 @@ export class TestPlane implements AsyncDisposable {
       accessLog: false,
       ...changes,
     };
-    const plane = new Plane(settings, createLog(), { isStatic: isStatic && reads === "statically" });
-    const options = { allowHalfOpen: true, noDelay: true, pauseOnConnect: true };
-    const server = createServer(options, (socket) => plane.accept(socket));
+    const used = wires === "own" ? ownWires : socketWires;
+    const plane = new Plane(settings, createLog(), used);
+    const server = createServer();
     await once(server.listen(0, "127.0.0.1"), "listening");
+    used.accept(server, (open) => plane.accept(open));
     return new TestPlane(plane, server);
   }
 

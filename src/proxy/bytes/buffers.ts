@@ -10,17 +10,32 @@ const readLength = 65_536;
 /** What every connection reads into, one at a time: whoever is called with it uses up or copies what is in it. */
 export const sharedRead: Buffer = Buffer.allocUnsafeSlow(readLength);
 
-/** For connections that carry a long body: read into, written from, read into again. */
-const spare: Buffer[] = [];
-const mostSpare = 32;
+/**
+ * For connections that carry a long body: read into, written from, read into again. With four times the length a body
+ * costs a fifth less; but a client that does not read its answer keeps one, so only the first of them have that much.
+ */
+const kinds = {
+  large: { length: 4 * readLength, most: 64, mostSpare: 64, taken: 0, spare: [] as Buffer[] },
+  usual: {
+    length: readLength,
+    most: Number.POSITIVE_INFINITY,
+    mostSpare: 32,
+    taken: 0,
+    spare: [] as Buffer[],
+  },
+};
 
 export function takeReadBuffer(): Buffer {
-  return spare.pop() ?? Buffer.allocUnsafeSlow(readLength);
+  const kind = kinds.large.taken < kinds.large.most ? kinds.large : kinds.usual;
+  kind.taken += 1;
+  return kind.spare.pop() ?? Buffer.allocUnsafeSlow(kind.length);
 }
 
-/** Nothing may be going to be written from it any more. */
-export function returnReadBuffer(buffer: Buffer): void {
-  if (spare.length < mostSpare) spare.push(buffer);
+/** `isLent`: something may still be going to be written from it, so that it is nobody's until then. */
+export function returnReadBuffer(buffer: Buffer, isLent: boolean): void {
+  const kind = buffer.length === kinds.large.length ? kinds.large : kinds.usual;
+  kind.taken -= 1;
+  if (!isLent && kind.spare.length < kind.mostSpare) kind.spare.push(buffer);
 }
 
 const composeLength = 2 * readLength;

@@ -3,7 +3,7 @@ import type { Fields } from "./fields.ts";
 import { kinds } from "./fields.ts";
 import type { Origin } from "./origin.ts";
 import type { RequestHead } from "./request.ts";
-import { nextRequestId } from "./request-id.ts";
+import { requestIdLength, writeRequestId } from "./request-id.ts";
 import type { ResponseHead } from "./response.ts";
 
 /**
@@ -12,6 +12,9 @@ import type { ResponseHead } from "./response.ts";
  */
 
 const upgradeLine = (protocol: string) => `Connection: Upgrade\r\nUpgrade: ${protocol}\r\n`;
+const crlf = Buffer.from("\r\n");
+const version = Buffer.from("HTTP/1.1");
+const closeAndCrlf = Buffer.from("Connection: close\r\n\r\n");
 
 /** The head that an instance gets, followed by the `bodyEnd - bodyStart` bytes of the body that have come with it. */
 export function requestFor(
@@ -23,10 +26,9 @@ export function requestFor(
 ): Buffer {
   const { fields } = head;
   const idAt = requestIdAt(head, bytes);
-  let ours = origin.isTrusted ? trustedFields(head, bytes, origin) : origin.fieldsFor(head.host);
-  ours = idAt === -1 ? `${ours}${nextRequestId()}\r\n` : ours.slice(0, -"X-Request-Id: ".length);
-  if (head.upgrade !== null) ours += upgradeLine(head.upgrade);
-  const composed = Buffer.allocUnsafe(head.end - head.start + ours.length + bodyEnd - bodyStart);
+  const ours = ourFields(head, bytes, origin);
+  const most = head.end - head.start + ours.length + requestIdLength + bodyEnd - bodyStart;
+  const composed = Buffer.allocUnsafe(most);
   let at = 0;
   let runStart = head.start;
   for (let index = 0; index < fields.count; index += 1) {
@@ -35,12 +37,20 @@ export function requestFor(
     runStart = fields.start(index + 1);
   }
   at += bytes.copy(composed, at, runStart, fields.end);
-  at += composed.write(ours, at, "latin1");
-  composed[at] = 0x0d;
-  composed[at + 1] = 0x0a;
-  at += 2;
+  at += ours.copy(composed, at);
+  if (idAt === -1) at += writeRequestId(composed, at);
+  at += crlf.copy(composed, at);
   if (bodyEnd > bodyStart) at += bytes.copy(composed, at, bodyStart, bodyEnd);
-  return at === composed.length ? composed : composed.subarray(0, at);
+  return at === most ? composed : composed.subarray(0, at);
+}
+
+/** But for the request's id. */
+function ourFields(head: RequestHead, bytes: Buffer, origin: Origin): Buffer {
+  const usual = origin.isTrusted
+    ? Buffer.from(trustedFields(head, bytes, origin), "latin1")
+    : origin.fieldsFor(head.host);
+  if (head.upgrade === null) return usual;
+  return Buffer.concat([usual, Buffer.from(upgradeLine(head.upgrade), "latin1")]);
 }
 
 function staysInRequest(head: RequestHead, bytes: Buffer, index: number, isTrusted: boolean): boolean {
@@ -91,7 +101,6 @@ function trustedFields(head: RequestHead, bytes: Buffer, origin: Origin): string
     there.has(kinds.forwardedProto) ? "" : origin.forwardedProto(),
     there.has(kinds.forwardedHost) ? "" : origin.forwardedHost(head.host),
     there.has(kinds.forwardedPort) ? "" : origin.forwardedPort(),
-    "X-Request-Id: ",
   ].join("");
 }
 
@@ -108,8 +117,13 @@ export function writeResponse(
 ): number {
   const { fields } = head;
   const isUpgrade = ending === "upgraded";
-  let at = writeVersion(into);
-  let runStart = head.start + versionLength;
+  let at = 0;
+  let runStart = head.start;
+  if (head.isOld) {
+    // Whatever the instance speaks, what it says is passed on as ours (RFC 9112, 2.3).
+    at = version.copy(into);
+    runStart += version.length;
+  }
   for (let index = 0; index < fields.count; index += 1) {
     if (staysInResponse(head, fields, bytes, index, isUpgrade)) continue;
     at += bytes.copy(into, at, runStart, fields.start(index));
@@ -118,14 +132,7 @@ export function writeResponse(
   at += bytes.copy(into, at, runStart, fields.end);
   if (!head.hasDate && !head.isInformation) at += into.write(dateLine(), at, "latin1");
   if (more !== "") at += into.write(more, at, "latin1");
-  return at + into.write(ending === "closed" ? "Connection: close\r\n\r\n" : "\r\n", at, "latin1");
-}
-
-const versionLength = "HTTP/1.1".length;
-
-/** Whatever the instance speaks, what it says is passed on as ours (RFC 9112, 2.3). */
-function writeVersion(into: Buffer): number {
-  return into.write("HTTP/1.1", 0, "latin1");
+  return at + (ending === "closed" ? closeAndCrlf : crlf).copy(into, at);
 }
 
 function staysInResponse(

@@ -12,7 +12,7 @@ import { Origin } from "./origin.ts";
 import type { RequestHead } from "./request.ts";
 import { splice } from "./splice.ts";
 import { clientTimes } from "./times.ts";
-import type { Reader, Wire } from "./wire.ts";
+import type { Open, Reader, Wire } from "./wire.ts";
 
 /** What the access log wants to know. */
 export type Served = { exchange: Exchange; address: string };
@@ -48,7 +48,7 @@ export class ClientConnection implements Reader, Taker, Timed {
   #tunnel: Wire | null = null;
 
   /** `introduced`: what a balancer has said of the client. */
-  constructor(open: (reader: Reader) => Wire, options: ConnectionOptions, introduced: Introduced = null) {
+  constructor(open: Open, options: ConnectionOptions, introduced: Introduced = null) {
     this.#options = options;
     this.#introduced = introduced;
     this.dueAt = options.deadlines.in(clientTimes.idleMs);
@@ -93,7 +93,7 @@ export class ClientConnection implements Reader, Taker, Timed {
   }
 
   get origin(): Origin {
-    this.#origin ??= new Origin(this.wire.socket, this.#options.isTrusted, this.#introduced);
+    this.#origin ??= new Origin(this.wire, this.#options.isTrusted, this.#introduced);
     return this.#origin;
   }
 
@@ -189,7 +189,7 @@ export class ClientConnection implements Reader, Taker, Timed {
 
   /** What has been written of the answer is not whole, and must be seen not to be, whatever was to mark its end. */
   cut(isEndless: boolean): void {
-    if (isEndless) this.wire.socket.resetAndDestroy();
+    if (isEndless) this.wire.reset();
     else this.wire.destroy();
   }
 
@@ -198,7 +198,7 @@ export class ClientConnection implements Reader, Taker, Timed {
     const unread = this.#inbox.close();
     if (unread.length > 0) upstream.write(unread);
     this.#tunnel = upstream;
-    splice(this.wire, upstream, { isWebSocket, idleMs }, () => this.onClose());
+    splice(this.wire, upstream, { isWebSocket, idleMs }, this.#options.deadlines, () => this.onClose());
     if (this.#hasEnded) this.wire.reader.onEnd();
     else this.wire.resume();
   }

@@ -6,6 +6,6 @@ export function countServed({ request, answer, status }: Exchange, tunnel: Wire 
   const counts = request.place?.route.counts;
   if (!counts) return; // Nobody's: a hostname that is not known.
   const tookMs = (answer.beganAt || performance.now()) - request.beganAt;
-  if (tunnel) counts.record(status, tookMs, tunnel.socket.bytesWritten, tunnel.socket.bytesRead);
+  if (tunnel) counts.record(status, tookMs, tunnel.bytesWritten, tunnel.bytesRead);
   else counts.record(status, tookMs, request.bodyCame, answer.bodyBytes);
 }

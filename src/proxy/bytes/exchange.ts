@@ -1,17 +1,16 @@
 import { type Bounds, unbounded } from "../bounds.ts";
-import type { Lease } from "../lease.ts";
 import { dropPassage, type Passage, type Passages } from "../passage.ts";
 import { lateAnswer, lateBody, Refusal, tooLarge } from "../refusal.ts";
 import { setCookieLine } from "../sticky.ts";
 import { Answer, type Asker } from "./answer.ts";
 import type { Body } from "./body.ts";
+import { Claim } from "./claim.ts";
 import type { Ending } from "./compose.ts";
 import type { ComposedRequest } from "./composed.ts";
 import type { ClientConnection } from "./connection.ts";
 import { never } from "./deadlines.ts";
 import type { Pools, UpstreamConnection } from "./pool.ts";
 import { notHttp, type ResponseHead } from "./response.ts";
-import { strip } from "./strip.ts";
 import type { Reader, Wire } from "./wire.ts";
 
 export type ExchangeOptions = { passages: Passages<UpstreamConnection>; pools: Pools };
@@ -26,12 +25,9 @@ export class Exchange implements Reader, Asker {
   readonly #options: ExchangeOptions;
   readonly answer: Answer;
   #phase: Phase = "waiting";
-  #lease: Lease | null = null;
+  #claim: Claim | null = null;
   /** A line of its own in the answer's head; "" for none. */
   setCookie = "";
-  #bounds: Bounds = unbounded;
-  #upstream: UpstreamConnection | null = null;
-  #isReused = false;
   #hadToWait = false;
   /** How long nothing may come of an answer that has begun, ms. */
   #betweenMs = never;
@@ -74,7 +70,7 @@ export class Exchange implements Reader, Asker {
   }
 
   get targetPort(): number | undefined {
-    return this.#lease?.upstream.port;
+    return this.#claim?.instance.port;
   }
 
   /** Whether the client sends the body that it has announced is its own choice. */
@@ -85,7 +81,7 @@ export class Exchange implements Reader, Asker {
   /** More of the request's body. */
   send(bytes: Buffer, from: number, body: Body): void {
     const { wire } = this.#client;
-    const upstream = this.#upstream?.wire;
+    const upstream = this.#claim?.wire;
     if (!upstream?.isOpen) return; // What that means is told by its close.
     this.request.bodyCame += body.passTo - from;
     if (this.#isBodyTooLarge()) return;
@@ -108,8 +104,8 @@ export class Exchange implements Reader, Asker {
       this.#cut(); // A stream on which nothing moves.
       return;
     }
-    const isClients = this.#client.isUnfinished && !this.isUncertain && this.#upstream?.wire.pending === 0;
-    if (!isClients) this.#lease?.failed();
+    const isClients = this.#client.isUnfinished && !this.isUncertain && this.#claim?.wire?.pending === 0;
+    if (!isClients) this.#claim?.failed();
     this.refuse(isClients ? lateBody() : lateAnswer());
   }
 
@@ -121,18 +117,18 @@ export class Exchange implements Reader, Asker {
   }
 
   onBytes(bytes: Buffer, length: number): void {
-    const upstream = this.#upstream;
+    const upstream = this.#claim?.wire;
     if (!upstream) return;
     try {
-      this.answer.take(upstream.wire, bytes, length);
+      this.answer.take(upstream, bytes, length);
     } catch (error) {
       if (this.hasAnswered) this.#cut();
       else this.refuse(error instanceof Refusal ? error : notHttp());
       return;
     }
-    if (this.answer.isTunnel) this.#becomeTunnel(upstream);
+    if (this.answer.isTunnel) this.#becomeTunnel();
     else if (this.answer.isComplete) this.#finish();
-    else if (this.hasAnswered) this.#waitForMore(upstream.wire);
+    else if (this.hasAnswered) this.#waitForMore(upstream);
   }
 
   onEnd(): void {
@@ -161,34 +157,25 @@ export class Exchange implements Reader, Asker {
     );
   }
 
-  #send({ lease, place, connected }: Passage<UpstreamConnection>): void {
-    this.#lease = lease;
-    this.#bounds = place.route.bounds;
-    this.setCookie = setCookieLine(this.request, place, lease.upstream);
-    this.#isReused = connected === undefined;
-    const upstream = connected ?? this.#options.pools.takeIdle(lease.upstream);
+  #send(passage: Passage<UpstreamConnection>): void {
+    const claim = new Claim(passage, this.#options.pools);
+    this.#claim = claim;
+    this.setCookie = setCookieLine(this.request, claim.place, claim.instance);
     this.#phase = "asked";
-    if (!upstream) {
-      this.#broke();
-      return;
-    }
-    this.#upstream = upstream;
     if (this.#isBodyTooLarge()) return;
-    upstream.lend(this);
-    const { bytes } = this.request;
-    upstream.wire.write(place.stripped === "" ? bytes : strip(bytes, place.stripped));
-    this.#client.limit(this.#bounds.answerMs);
-    if (!upstream.wire.isOpen) this.#broke();
+    const isSent = claim.ask(this.request, this);
+    this.#client.limit(claim.bounds.answerMs);
+    if (!isSent) this.#broke();
     else if (this.#hadToWait) this.#client.goOn();
   }
 
   /** Decides what becomes of the client's connection. */
   onHead(answer: ResponseHead, body: Body): Ending {
-    this.#lease?.answered();
+    this.#claim?.answered();
     if (body.isEndless || (this.#client.isUnfinished && this.isUncertain)) this.#client.isKept = false;
     if (answer.isEventStream) {
       this.#betweenMs = this.#bounds.streamIdleMs;
-      this.#lease?.becomeStream();
+      this.#claim?.becomeStream();
     }
     return this.#client.isKept ? "kept" : "closed";
   }
@@ -200,10 +187,11 @@ export class Exchange implements Reader, Asker {
   }
 
   /** From here on the connections belong together; the lease lasts until the client's closes. */
-  #becomeTunnel(upstream: UpstreamConnection): void {
-    this.#upstream = null;
-    this.#lease?.answered();
-    this.#client.becomeTunnel(upstream.giveAway(), this.request.isWebSocket, this.#bounds.streamIdleMs);
+  #becomeTunnel(): void {
+    const upstream = this.#claim?.giveAway();
+    if (!upstream) return;
+    this.#claim?.answered();
+    this.#client.becomeTunnel(upstream, this.request.isWebSocket, this.#bounds.streamIdleMs);
   }
 
   #finish(): void {
@@ -215,8 +203,8 @@ export class Exchange implements Reader, Asker {
   /** The instance broke off before its answer. A kept connection may have been closed before the request came there. */
   #broke(): void {
     if (this.#phase !== "asked") return;
-    if (!this.#isReused || this.answer.hasBegun || !this.request.isRepeatable) {
-      this.#lease?.failed();
+    if (!this.#claim?.isReused || this.answer.hasBegun || !this.request.isRepeatable) {
+      this.#claim?.failed();
       this.refuse(new Refusal(502, "The app broke off before it answered."));
       return;
     }
@@ -240,10 +228,11 @@ export class Exchange implements Reader, Asker {
     return true;
   }
 
+  get #bounds(): Bounds {
+    return this.#claim?.bounds ?? unbounded;
+  }
+
   #letGo(isKept: boolean): void {
-    const upstream = this.#upstream;
-    this.#upstream = null;
-    upstream?.giveBack(isKept);
-    this.#lease?.release();
+    this.#claim?.giveBack(isKept);
   }
 }

@@ -1,13 +1,10 @@
-import type { Socket } from "node:net";
 import { ClientConnection, type ConnectionOptions } from "./connection.ts";
 import { HandedConnection } from "./handed.ts";
 import { Introducer } from "./introducer.ts";
 import type { Introduced } from "./introduction.ts";
-import { type Reader, Wire } from "./wire.ts";
+import type { Open } from "./wire.ts";
 
 export type ByteFrontOptions = Omit<ConnectionOptions, "onRequest" | "onClose" | "onUncommon"> & {
-  /** What `canReadStatically` has found. */
-  isStatic: boolean;
   onClose(): void;
   /** Takes a client whose request is of another kind; from here on it is the other's. */
   onUncommon(client: HandedConnection): void;
@@ -40,7 +37,7 @@ export class ByteFront {
       },
       onUncommon: (client, unread) => {
         this.#clients.delete(client);
-        options.onUncommon(new HandedConnection(client.wire, unread, client.origin));
+        options.onUncommon(new HandedConnection(client.wire, unread, client.origin, options.deadlines));
       },
     };
   }
@@ -49,14 +46,12 @@ export class ByteFront {
     return this.#clients.size;
   }
 
-  /** Takes a socket that is paused, and of which nothing has been read. */
-  accept(socket: Socket, { isIntroduced = false }: Listener = {}): void {
-    const open = (reader: Reader) => Wire.accepted(socket, reader, this.#options.isStatic);
+  accept(open: Open, { isIntroduced = false }: Listener = {}): void {
     if (isIntroduced) this.#acceptIntroduced(open);
     else this.#begin(open, null);
   }
 
-  #acceptIntroduced(open: (reader: Reader) => Wire): void {
+  #acceptIntroduced(open: Open): void {
     const introducer: Introducer = new Introducer(open, this.#options.deadlines, (introduced, rest) => {
       const { wire } = introducer;
       const client = this.#begin((reader) => {
@@ -67,7 +62,7 @@ export class ByteFront {
     });
   }
 
-  #begin(open: (reader: Reader) => Wire, introduced: Introduced): ClientConnection {
+  #begin(open: Open, introduced: Introduced): ClientConnection {
     const client = new ClientConnection(open, this.#connectionOptions, introduced);
     this.#clients.add(client);
     if (this.#leaving) client.leave();

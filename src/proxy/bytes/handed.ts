@@ -1,29 +1,33 @@
 import { Duplex } from "node:stream";
+import type { Deadlines } from "./deadlines.ts";
+import { never } from "./deadlines.ts";
+import { Idle } from "./idle.ts";
 import type { Origin } from "./origin.ts";
 import type { Reader, Wire } from "./wire.ts";
 
 /**
  * A client's connection as the stream that the general path wants, beginning with the bytes that have been read from
- * it already. Its wire cannot become a socket of Node's own again: Node never takes a static buffer back.
+ * it already. Its wire cannot become a socket of Node's own: Node never takes a static buffer back.
  */
 export class HandedConnection extends Duplex implements Reader {
   readonly remoteAddress: string;
   readonly localPort: number | undefined;
   readonly #wire: Wire;
+  readonly #idle: Idle;
 
-  constructor(wire: Wire, unread: Buffer, { address, port }: Origin) {
+  constructor(wire: Wire, unread: Buffer, { address, port }: Origin, deadlines: Deadlines) {
     super({ allowHalfOpen: true });
     this.#wire = wire;
     this.remoteAddress = address;
     this.localPort = port;
     wire.reader = this;
-    wire.socket.on("timeout", () => this.emit("timeout"));
+    this.#idle = new Idle([wire], deadlines, () => this.emit("timeout"));
     this.push(Buffer.from(unread));
   }
 
   setTimeout(ms: number, onTimeout?: () => void): this {
     if (onTimeout) this.once("timeout", onTimeout);
-    this.#wire.socket.setTimeout(ms);
+    this.#idle.limit(ms || never); // Node's 0 is none.
     return this;
   }
 
@@ -38,6 +42,7 @@ export class HandedConnection extends Duplex implements Reader {
   }
 
   onBytes(bytes: Buffer, length: number): void {
+    this.#idle.moved();
     if (!this.push(Buffer.from(bytes.subarray(0, length)))) this.#wire.pause();
   }
 
@@ -46,6 +51,7 @@ export class HandedConnection extends Duplex implements Reader {
   }
 
   onClose(): void {
+    this.#idle.end();
     this.destroy();
   }
 
@@ -54,11 +60,13 @@ export class HandedConnection extends Duplex implements Reader {
   }
 
   override _write(bytes: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
-    this.#wire.socket.write(bytes, done);
+    this.#wire.write(bytes);
+    this.#idle.moved();
+    this.#wire.whenFlushed(done);
   }
 
   override _final(done: () => void): void {
-    this.#wire.socket.end(done);
+    this.#wire.end(done);
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {

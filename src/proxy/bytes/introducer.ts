@@ -1,7 +1,7 @@
 import type { Deadlines, Timed } from "./deadlines.ts";
 import { type Introduced, Introduction } from "./introduction.ts";
 import { clientTimes } from "./times.ts";
-import type { Reader, Wire } from "./wire.ts";
+import type { Open, Reader, Wire } from "./wire.ts";
 
 /** A connection of which a balancer still has to say whose it is. Whoever does not say it is answered nothing. */
 export class Introducer implements Reader, Timed {
@@ -12,7 +12,7 @@ export class Introducer implements Reader, Timed {
   readonly #onIntroduced: (introduced: Introduced, rest: Buffer) => void;
 
   constructor(
-    open: (reader: Reader) => Wire,
+    open: Open,
     deadlines: Deadlines,
     onIntroduced: (introduced: Introduced, rest: Buffer) => void,
   ) {

@@ -1,6 +1,6 @@
-import type { Socket } from "node:net";
 import { plainAddress } from "../headers.ts";
 import type { Introduced } from "./introduction.ts";
+import type { Wire } from "./wire.ts";
 
 /** Where a connection's requests come from, and how an instance is told. */
 export class Origin {
@@ -9,21 +9,26 @@ export class Origin {
   /** Which the client has connected to. */
   readonly port: number | undefined;
   #host = "";
-  #fields = "";
+  #fields = Buffer.alloc(0);
 
-  constructor(socket: Socket, isTrusted: (address: string) => boolean, introduced: Introduced = null) {
-    this.address = introduced?.address ?? plainAddress(socket.remoteAddress);
+  constructor(
+    wire: Pick<Wire, "remoteAddress" | "localPort">,
+    isTrusted: (address: string) => boolean,
+    introduced: Introduced = null,
+  ) {
+    this.address = introduced?.address ?? plainAddress(wire.remoteAddress);
     this.isTrusted = isTrusted(this.address);
-    this.port = introduced?.port ?? socket.localPort;
+    this.port = introduced?.port ?? wire.localPort;
   }
 
   /** What an instance gets to know, when nobody before Maestro has a say in it. The lines are made once for a host. */
-  fieldsFor(host: string): string {
+  fieldsFor(host: string): Buffer {
     if (host !== this.#host) {
       this.#host = host;
-      this.#fields =
-        `${this.forwardedFor("")}${this.forwardedProto()}` +
-        `${this.forwardedHost(host)}${this.forwardedPort()}X-Request-Id: `;
+      this.#fields = Buffer.from(
+        `${this.forwardedFor("")}${this.forwardedProto()}${this.forwardedHost(host)}${this.forwardedPort()}`,
+        "latin1",
+      );
     }
     return this.#fields;
   }

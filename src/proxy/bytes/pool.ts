@@ -1,8 +1,10 @@
 import { once } from "node:events";
+import { connect } from "node:net";
 import type { Upstream } from "../../protocol/worker.ts";
 import type { Connections } from "../passage.ts";
 import { type Deadlines, never, type Timed } from "./deadlines.ts";
-import { type Reader, Wire } from "./wire.ts";
+import type { Open, Reader, Wire } from "./wire.ts";
+import type { Wires } from "./wires.ts";
 
 /** Node apps close a connection that was idle for 5 s: below it, so that no request meets the close half-way. */
 const idleMs = 4000;
@@ -12,9 +14,11 @@ const mostIdle = 256;
 /** The byte path's connections to every instance. */
 export class Pools implements Connections<UpstreamConnection> {
   readonly #pools = new Map<string, Pool>();
+  readonly #wires: Wires;
   readonly #deadlines: Deadlines;
 
-  constructor(deadlines: Deadlines) {
+  constructor(wires: Wires, deadlines: Deadlines) {
+    this.#wires = wires;
     this.#deadlines = deadlines;
   }
 
@@ -29,12 +33,14 @@ export class Pools implements Connections<UpstreamConnection> {
 
   /** Rejects with the system error, or with the signal's reason. */
   async connect(upstream: Upstream, signal: AbortSignal): Promise<UpstreamConnection> {
-    const connection = new UpstreamConnection(this.#to(upstream), this.#deadlines);
+    const { host, port } = upstream;
+    const socket = connect({ host, port, noDelay: true, allowHalfOpen: true }).pause();
     try {
-      await once(connection.wire.socket, "connect", { signal });
-      return connection;
+      await once(socket, "connect", { signal });
+      const open: Open = (reader) => this.#wires.over(socket, reader);
+      return new UpstreamConnection(open, this.#to(upstream), this.#deadlines);
     } catch (error) {
-      connection.destroy();
+      socket.destroy();
       throw error;
     }
   }
@@ -104,10 +110,10 @@ export class UpstreamConnection implements Reader, Timed {
   readonly #deadlines: Deadlines;
   #borrower: Reader | null = null;
 
-  constructor(pool: Pool, deadlines: Deadlines) {
+  constructor(open: Open, pool: Pool, deadlines: Deadlines) {
     this.#pool = pool;
     this.#deadlines = deadlines;
-    this.wire = Wire.connecting({ host: pool.host, port: pool.port }, this);
+    this.wire = open(this);
     deadlines.add(this);
   }
 

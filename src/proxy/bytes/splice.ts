@@ -1,3 +1,5 @@
+import type { Deadlines } from "./deadlines.ts";
+import { Idle } from "./idle.ts";
 import type { Reader, Wire } from "./wire.ts";
 
 /**
@@ -17,25 +19,42 @@ export function splice(
   client: Wire,
   upstream: Wire,
   { isWebSocket, idleMs }: Tunnel,
+  deadlines: Deadlines,
   onClose: () => void,
 ): void {
-  // What comes from one side is written to the other: one clock sees both. Node's know no endless time.
-  if (Number.isFinite(idleMs)) client.socket.setTimeout(idleMs, () => client.destroy());
-  client.reader = new Side(client, upstream, isWebSocket, onClose);
-  upstream.reader = new Side(upstream, client, isWebSocket, () => {});
+  const idle = new Idle([client, upstream], deadlines, () => {
+    client.destroy();
+    upstream.destroy();
+  });
+  idle.limit(idleMs);
+  let open = 2;
+  const onSideClose = () => {
+    open -= 1;
+    if (open === 0) idle.end(); // Until then something may still have to leave.
+  };
+  const onEnd = () => idle.limit(Math.min(idleMs, halfClosedMs));
+  const options = { idle, isWebSocket, onEnd };
+  upstream.reader = new Side(upstream, client, { ...options, onClose: onSideClose });
+  client.reader = new Side(client, upstream, {
+    ...options,
+    onClose() {
+      onSideClose();
+      onClose();
+    },
+  });
 }
+
+type SideOptions = { idle: Idle; isWebSocket: boolean; onEnd(): void; onClose(): void };
 
 class Side implements Reader {
   readonly #from: Wire;
   readonly #to: Wire;
-  readonly #endsWhole: boolean;
-  readonly #onClose: () => void;
+  readonly #options: SideOptions;
 
-  constructor(from: Wire, to: Wire, endsWhole: boolean, onClose: () => void) {
+  constructor(from: Wire, to: Wire, options: SideOptions) {
     this.#from = from;
     this.#to = to;
-    this.#endsWhole = endsWhole;
-    this.#onClose = onClose;
+    this.#options = options;
   }
 
   onBytes(bytes: Buffer, length: number): void {
@@ -43,19 +62,20 @@ class Side implements Reader {
     this.#from.passOn(this.#to, bytes, 0, length);
     this.#from.isStreaming = true;
     this.#from.waitFor(this.#to);
+    this.#options.idle.moved();
   }
 
   onEnd(): void {
-    if (this.#endsWhole) {
-      this.#to.socket.destroySoon();
+    if (this.#options.isWebSocket) {
+      this.#to.destroySoon();
       return;
     }
     this.#to.end();
-    this.#to.socket.setTimeout(halfClosedMs, () => this.#to.destroy());
+    this.#options.onEnd();
   }
 
   onClose(): void {
-    this.#to.socket.destroySoon();
-    this.#onClose();
+    this.#to.destroySoon();
+    this.#options.onClose();
   }
 }
