@@ -15,8 +15,8 @@ export type CopyOptions = {
   remote?: RemoteShell;
   onProgress?: (progress: CopyProgress) => void;
   signal?: AbortSignal | undefined;
-  /** What is copied although it is left out otherwise. */
-  include?: readonly string[];
+  /** What is left out and what is not, as `filterRules` gives it. Default: what the source itself says. */
+  rules?: readonly string[] | undefined;
 };
 
 /**
@@ -26,9 +26,9 @@ export type CopyOptions = {
 export async function copyTree(
   source: string,
   destination: string,
-  { remote, onProgress, signal, include = [] }: CopyOptions = {},
+  { remote, onProgress, signal, rules: given }: CopyOptions = {},
 ): Promise<CopyReport> {
-  const rules = await filterRules(source, include);
+  const rules = given ?? (await filterRules(source));
   const rsync = spawn("rsync", rsyncArguments(source, destination, remote), {
     env: { ...process.env, LC_ALL: "C" },
     ...(signal === undefined ? {} : { signal }),

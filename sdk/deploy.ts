@@ -5,7 +5,8 @@ import { normalizeMount } from "../src/app/mount.ts";
 import type { DeployProgress, DeployReport } from "../src/app/reports.ts";
 import { isSystemError, MaestroError } from "../src/errors.ts";
 import { appNameOf } from "./app-name.ts";
-import { type CopyProgress, type CopyReport, copyTree, refuseOldRsync } from "./copy.ts";
+import { type CopyOptions, type CopyProgress, type CopyReport, copyTree, refuseOldRsync } from "./copy.ts";
+import { filterRules } from "./ignore.ts";
 import type { Session } from "./operations.ts";
 import type { SshHost } from "./ssh.ts";
 
@@ -41,20 +42,22 @@ const renewMs = 20_000;
  * Throws `BAD_INPUT` for a directory, name or hostname that cannot be, and whatever the restart answers.
  */
 export async function deploy(options: DeployOptions): Promise<DeployReport> {
-  const { client, onProgress = () => {}, signal } = options;
+  const { client, include = [], onProgress = () => {}, signal, wait = false } = options;
   const directory = await existingDirectory(options.directory ?? ".");
   const app = await appNameOf(directory, options.app);
   const hostnames = (options.hostnames ?? []).map(checkedHostname);
   if (client.ssh) await refuseOldRsync();
+  // By the time that somebody has waited for his turn they may have changed.
+  const rules = wait ? undefined : await filterRules(directory, include);
   await client.opened; // What is wrong here has been told by now, and ssh asks no more.
   const abortable = signal === undefined ? {} : { signal };
 
-  await send(app, directory, options);
+  await send(app, directory, { ...options, rules });
   const input = {
     app,
     sent: true,
     ...(hostnames.length > 0 ? { hostnames } : {}),
-    ...(options.wait ? { wait: true } : {}),
+    ...(wait ? { wait } : {}),
   };
   return client.call("restart", input, { onProgress, ...abortable });
 }
@@ -62,7 +65,7 @@ export async function deploy(options: DeployOptions): Promise<DeployReport> {
 async function send(
   app: string,
   directory: string,
-  { client, wait, include = [], onProgress, signal }: DeployOptions,
+  { client, wait, include = [], onProgress, signal, ...known }: DeployOptions & Pick<CopyOptions, "rules">,
 ): Promise<void> {
   const began = performance.now();
   onProgress?.({ step: "send", state: "began" });
@@ -71,9 +74,10 @@ async function send(
   const renewal = setInterval(() => void client.call("incoming", { app }).catch(() => {}), renewMs);
   let copied: CopyReport;
   try {
+    const rules = known.rules ?? (await filterRules(directory, include));
     copied = client.ssh
-      ? await copyBySsh(directory, client.ssh.rsyncTarget(app), { include, onProgress, signal })
-      : await copyHere(directory, path, { include, signal });
+      ? await copyBySsh(directory, client.ssh.rsyncTarget(app), { rules, onProgress, signal })
+      : await copyHere(directory, path, { rules, signal });
   } finally {
     clearInterval(renewal);
   }
@@ -81,7 +85,7 @@ async function send(
   onProgress?.({ step: "send", state: "done", detail: describe(copied), tookMs });
 }
 
-type Copying = { include: readonly string[]; signal: AbortSignal | undefined };
+type Copying = Pick<CopyOptions, "rules" | "signal">;
 
 async function copyHere(directory: string, path: string, copying: Copying): Promise<CopyReport> {
   await refuseUnfitTarget(path, directory);

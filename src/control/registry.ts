@@ -16,6 +16,8 @@ export class Registry {
   readonly #uidFile: string;
   readonly #domain: string;
   readonly #apps = new Map<string, App>();
+  /** Of apps that are being made: whoever comes meanwhile gets the same one. */
+  readonly #creations = new Map<string, Promise<App>>();
   readonly #broken = new Map<string, BrokenApp>();
   /** The users that its apps get. None is given twice: files that a removed app left behind have no new owner. */
   #uids: UidBlock;
@@ -129,6 +131,16 @@ export class Registry {
   async create(name: string, withUser: boolean): Promise<App> {
     const known = this.find(name);
     if (known) return known;
+    const creation = this.#creations.get(name) ?? this.#create(name, withUser);
+    this.#creations.set(name, creation);
+    try {
+      return await creation;
+    } finally {
+      this.#creations.delete(name);
+    }
+  }
+
+  async #create(name: string, withUser: boolean): Promise<App> {
     const user = withUser ? await this.#newUser() : null;
     return this.save({
       v: 1,

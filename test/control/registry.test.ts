@@ -39,6 +39,13 @@ describe("the registry", () => {
     expect(registry.isAppUid(0)).toBe(false);
   });
 
+  it("makes one app of two that are made at once by the same name", async () => {
+    const registry = await open();
+    const [one, other] = await Promise.all([registry.create("blog", true), registry.create("blog", true)]);
+    expect(other).toEqual(one);
+    expect(registry.get("blog")).toEqual(one);
+  });
+
   it("gives no users where Maestro cannot have apps run as them", async () => {
     expect((await (await open()).create("blog", false)).user).toBeNull();
   });

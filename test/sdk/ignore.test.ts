@@ -4,7 +4,7 @@ import { join, relative } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
 import { copyTree, rsyncArguments } from "../../sdk/copy.ts";
-import { translateIgnore } from "../../sdk/ignore.ts";
+import { filterRules, translateIgnore } from "../../sdk/ignore.ts";
 import { directoryWith } from "./support.ts";
 
 const run = promisify(execFile);
@@ -18,7 +18,7 @@ async function filesIn(directory: string): Promise<string[]> {
 async function sent(files: Record<string, string>, include: string[] = []): Promise<string[]> {
   const source = await directoryWith(files);
   const target = await directoryWith();
-  await copyTree(source, target, { include });
+  await copyTree(source, target, { rules: await filterRules(source, include) });
   return filesIn(target);
 }
 
