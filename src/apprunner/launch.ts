@@ -48,23 +48,30 @@ async function forget({ runDirectory }: LaunchSpec, cgroup: Cgroup | null): Prom
 }
 
 async function start(spec: LaunchSpec, host: Host, cgroup: Cgroup | null): Promise<KnownInstance> {
-  const { key, runDirectory, user, output } = spec;
+  const { key, runDirectory } = spec;
   if (!existsSync(spec.directory)) throw nothingToRun(spec);
   mkdirSync(runDirectory, { recursive: true, mode: 0o700 });
   const isStatic = spec.start.kind === "static";
   const options = { scratch: runDirectory, cgroup: cgroup?.joinFiles ?? [], terminal: false, isStatic };
   const confinement = confine({ ...spec, ...options }, host.runtime, host.sandbox);
+  // A spare shim may have been ended by somebody, a moment before it was told anything.
+  const begun = (await begin(spec, host, confinement)) ?? (await begin(spec, host, confinement));
+  if (begun === null) throw notStarted(spec);
+  const { main, namespace, record, settled } = begun;
+  const exited = settled.then(() => endOf(runDirectory, main, cgroup));
+  return { key, ...main, namespace, cgroup, record, exited };
+}
+
+/** Null when nobody has been written down who runs. `settled`: the run directory can be read. */
+async function begin(spec: LaunchSpec, host: Host, confinement: Confinement) {
   using shim = orderShim(spec, host, confinement);
   // Meanwhile it gets ready.
   const record = writeRecord(spec, host.sandbox.level);
   writeView(confinement);
-  for (const path of Object.values(output)) makeLog(path, user);
+  for (const path of Object.values(spec.output)) makeLog(path, spec.user);
   await shim.go().catch((cause) => Promise.reject(cannotFork(spec, cause)));
-  const processes = await identify(runDirectory);
-  if (processes === null) throw notStarted(spec);
-  const { main, namespace } = processes;
-  const exited = shim.settle().then(() => endOf(runDirectory, main, cgroup));
-  return { key, ...main, namespace, cgroup, record, exited };
+  const processes = await identify(spec.runDirectory);
+  return processes && { ...processes, record, settled: shim.settle() };
 }
 
 /** The app's own to write, and closed to everyone else. */

@@ -17,6 +17,8 @@ launch() {
   app=$1
   cd -- "$2" || exit
   unset OLDPWD # cd has exported it
+  # What ps(1) and top(1) call this process; the kernel keeps 15 characters.
+  echo "apprunner.$app" >/proc/self/comm
   stdout=$3 stderr=$4 environment=$5 run=$6
   shift 6
   umask 077
@@ -34,8 +36,6 @@ stay() {
   trap '' HUP INT QUIT TERM USR1 USR2 PIPE ALRM
   read -r nothing <&4
   mkfifo -- "$run/alive" && exec 4<>"$run/alive" || exec 4<&-
-  # What ps(1) and top(1) call this process; the kernel keeps 15 characters.
-  echo "apprunner.$app" >/proc/self/comm
 
   wait "$!"
   echo "$?" >"$run/exit.tmp"

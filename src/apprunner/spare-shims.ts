@@ -2,7 +2,6 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { Socket } from "node:net";
 import { fileURLToPath } from "node:url";
 import { isSystemError } from "../errors.ts";
-import { readProcess } from "../lib/processes.ts";
 import { quoted } from "../lib/shell-words.ts";
 
 const script = fileURLToPath(new URL("./shim.sh", import.meta.url));
@@ -28,18 +27,13 @@ export class Shim implements Disposable {
   readonly #program: Socket;
   readonly #begun = Promise.withResolvers<void>();
   readonly #settled = Promise.withResolvers<void>();
-  /** Its pid, then what the program tells. */
-  #heard = "";
 
   /** As shim.sh has them. `orders`: its standard input. `program`: descriptor 3. */
   constructor(orders: Socket, program: Socket) {
     this.#orders = orders;
     this.#program = program;
     const { resolve, reject, promise } = this.#begun;
-    program.on("data", (chunk: Buffer) => {
-      this.#heard += chunk;
-      if (this.#heard.split("\n").length > 2) resolve();
-    });
+    program.once("data", () => resolve());
     // After a broken pipe comes "close".
     program.on("error", (cause) => isSystemError(cause, "EPIPE", "ECONNRESET") || reject(cause));
     program.once("close", resolve);
@@ -49,10 +43,9 @@ export class Shim implements Disposable {
     orders.resume(); // so that its end is seen
   }
 
-  /** False when it has been ended by somebody else. */
+  /** False when it is known to have ended. */
   get isThere(): boolean {
-    const pid = /^(\d+)\n/.exec(this.#heard)?.[1];
-    return pid === undefined ? !this.#program.destroyed : readProcess(Number(pid)) !== null;
+    return !this.#program.destroyed;
   }
 
   /** `script`: its last. */
@@ -132,7 +125,7 @@ const wordsOf = ({ app, directory, output, environment, runDirectory, command }:
  * children, and would leave each of them a zombie.
  */
 function fork(name: string): Shim {
-  const child = spawn("/bin/sh", ["-c", 'exec /bin/sh -s "$0" <&4 & echo "$!" >&3', name], {
+  const child = spawn("/bin/sh", ["-c", 'exec /bin/sh -s "$0" <&4 &', name], {
     cwd: "/",
     env: { PATH: "/usr/bin:/bin" },
     detached: true, // Ctrl-C at the terminal of `maestro serve` is not meant for it.
