@@ -18,7 +18,7 @@ launch() {
   cd -- "$2" || exit
   unset OLDPWD # cd has exported it
   # What ps(1) and top(1) call this process; the kernel keeps 15 characters.
-  echo "apprunner.$app" >/proc/self/comm
+  printf %s "apprunner.$app" >/proc/self/comm
   stdout=$3 stderr=$4 environment=$5 run=$6
   shift 6
   umask 077

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readlinkSync } from "node:fs";
+import { readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { adopt } from "../../src/apprunner/adopt.ts";
@@ -35,7 +35,13 @@ describe("a shim that is started ahead", () => {
     const next = await place.launch(await place.spec());
     expect(session).not.toBeNull();
     expect(sessionOf(shimOf(next))).toBe(session);
-    await poll(() => (nameOf(shimOf(next)) === shimNameOf("hello") ? true : null), pauses, soon());
+    expect(nameOf(shimOf(next))).toBe(shimNameOf("hello"));
+  });
+
+  it.each(["a", "shop", "hello", "marketing"])("has a name of one line for %s", async (app) => {
+    await using place = await Place.create();
+    const instance = await place.launch(await place.spec({ app }));
+    expect(readFileSync(`/proc/${shimOf(instance)}/comm`, "utf8")).toBe(`${shimNameOf(app)}\n`);
   });
 
   it("may be killed", async () => {
