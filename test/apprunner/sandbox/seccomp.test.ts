@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { dirname } from "node:path";
 import { text } from "node:stream/consumers";
 import { describe, expect, it } from "vitest";
 import { hasFilter, seccompFilter } from "../../../src/apprunner/sandbox/seccomp.ts";
@@ -165,18 +166,10 @@ describe("the filter", () => {
 
 /** Runs a program as root in bubblewrap, with all of root's capabilities, so that only the filter refuses. */
 async function inBubblewrap(command: readonly string[], filter: Buffer | null): Promise<string> {
-  const view = [
-    "--ro-bind",
-    "/",
-    "/",
-    "--dev",
-    "/dev",
-    "--proc",
-    "/proc",
-    "--tmpfs",
-    "/tmp",
-    "--new-session",
-  ];
+  // Behind the private /tmp: whoever has cloned into it has Node there.
+  const node = dirname(process.execPath);
+  const places = ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp"];
+  const view = [...places, "--ro-bind", node, node, "--new-session"];
   const filtered = filter === null ? [] : ["--seccomp", "3"];
   const words = [...view, "--cap-add", "ALL", "--die-with-parent", ...filtered, "--", ...command];
   const child = spawn("bwrap", words, { stdio: ["ignore", "pipe", "pipe", "pipe"] });
