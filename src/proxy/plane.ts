@@ -1,4 +1,6 @@
 import type { Socket } from "node:net";
+import { Deadlines } from "../http/deadlines.ts";
+import { clientTimes } from "../http/times.ts";
 import type { Log } from "../lib/log.ts";
 import type {
   AppRoute,
@@ -10,10 +12,8 @@ import type {
   WorkerStatus,
 } from "../protocol/worker.ts";
 import type { Served } from "./bytes/connection.ts";
-import { Deadlines } from "./bytes/deadlines.ts";
 import { ByteFront, type Listener } from "./bytes/front.ts";
-import { Pools } from "./bytes/pool.ts";
-import { clientTimes } from "./bytes/times.ts";
+import { Pools } from "./bytes/pools.ts";
 import { Checks } from "./checks.ts";
 import { type Drain, drain } from "./drain.ts";
 import { Front } from "./front.ts";

@@ -5,6 +5,7 @@
 import { rm, writeFile } from "node:fs/promises";
 import { flushCompileCache } from "node:module";
 import type { AddressInfo, Server, Socket } from "node:net";
+import { canReadStatically } from "../http/static-read.ts";
 import { serveChannel } from "../lib/channel.ts";
 import { createLog } from "../lib/log.ts";
 import { ownVersion } from "../lib/own-version.ts";
@@ -21,7 +22,6 @@ import {
   WorkerSettings,
 } from "../protocol/worker.ts";
 import type { Listener } from "./bytes/front.ts";
-import { canReadStatically } from "./bytes/static-read.ts";
 import { inheritSockets, type ListeningSocket, listenOn, receiveSockets } from "./listening.ts";
 import { Plane } from "./plane.ts";
 import { Siblings } from "./sibling.ts";

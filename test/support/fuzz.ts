@@ -1,10 +1,10 @@
 import { createRequire } from "node:module";
-import type { Body } from "../../src/proxy/bytes/body.ts";
+import type { Body } from "../../src/http/body.ts";
+import { Inbox, type Taker } from "../../src/http/inbox.ts";
+import type { RequestHead } from "../../src/http/request.ts";
+import { Wire } from "../../src/http/wire.ts";
 import { requestFor } from "../../src/proxy/bytes/compose.ts";
-import { Inbox, type Taker } from "../../src/proxy/bytes/inbox.ts";
 import { Origin } from "../../src/proxy/bytes/origin.ts";
-import type { RequestHead } from "../../src/proxy/bytes/request.ts";
-import { Wire } from "../../src/proxy/bytes/wire.ts";
 
 /** What the byte path made of a client's bytes. */
 export type Reading = {

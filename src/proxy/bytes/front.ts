@@ -1,9 +1,9 @@
 import type { Socket } from "node:net";
+import { HandedConnection } from "../../http/handed.ts";
+import { type Reader, Wire } from "../../http/wire.ts";
 import { ClientConnection, type ConnectionOptions } from "./connection.ts";
-import { HandedConnection } from "./handed.ts";
 import { Introducer } from "./introducer.ts";
 import type { Introduced } from "./introduction.ts";
-import { type Reader, Wire } from "./wire.ts";
 
 export type ByteFrontOptions = Omit<ConnectionOptions, "onRequest" | "onClose" | "onUncommon"> & {
   /** What `canReadStatically` has found. */
@@ -40,7 +40,9 @@ export class ByteFront {
       },
       onUncommon: (client, unread) => {
         this.#clients.delete(client);
-        options.onUncommon(new HandedConnection(client.wire, unread, client.origin));
+        const handed = new HandedConnection(client.wire, unread, client.origin);
+        client.wire.reader = handed;
+        options.onUncommon(handed);
       },
     };
   }

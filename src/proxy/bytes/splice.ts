@@ -1,4 +1,4 @@
-import type { Reader, Wire } from "./wire.ts";
+import type { Reader, Wire } from "../../http/wire.ts";
 
 /**
  * When one side has ended, how long the other may take to end too, ms without a byte. A WebSocket knows no half-closed

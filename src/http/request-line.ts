@@ -1,6 +1,6 @@
-import { malformed } from "../refusal.ts";
 import { asterisk, byteAt, isTarget, isText, isToken, questionMark, slash, space } from "./characters.ts";
 import { incomplete } from "./fields.ts";
+import { malformed } from "./refusal.ts";
 
 /** Others are left to the general path, which knows which of them are methods. */
 const methods = ["GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"];

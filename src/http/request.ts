@@ -1,8 +1,8 @@
-import { malformed, Refusal } from "../refusal.ts";
 import { type Body, chunkedBody, countedBody, noBody } from "./body.ts";
 import { byteAt, cr, isText, lf } from "./characters.ts";
 import { ConnectionField } from "./connection-field.ts";
 import { Fields, incomplete, kinds, tooManyFields } from "./fields.ts";
+import { malformed, Refusal } from "./refusal.ts";
 import { RequestLine } from "./request-line.ts";
 
 /** Bytes that a head may have; Node's own limit, so that both paths have the same. */

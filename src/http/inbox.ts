@@ -1,7 +1,7 @@
-import { malformed, Refusal } from "../refusal.ts";
 import { type Body, noBody } from "./body.ts";
 import { endsLine, Gathered } from "./gathered.ts";
 import { Malformed } from "./malformed.ts";
+import { malformed, Refusal } from "./refusal.ts";
 import { headTooLarge, mostHead, RequestHead } from "./request.ts";
 import type { Wire } from "./wire.ts";
 

@@ -1,6 +1,8 @@
 import { Duplex } from "node:stream";
-import type { Origin } from "./origin.ts";
 import type { Reader, Wire } from "./wire.ts";
+
+/** Who the client is, and which port it has connected to. */
+type Peer = { address: string; port: number | undefined };
 
 /**
  * A client's connection as the stream that the general path wants, beginning with the bytes that have been read from
@@ -11,12 +13,12 @@ export class HandedConnection extends Duplex implements Reader {
   readonly localPort: number | undefined;
   readonly #wire: Wire;
 
-  constructor(wire: Wire, unread: Buffer, { address, port }: Origin) {
+  /** What comes over the wire later is told by whoever reads it: the connection itself can be its reader. */
+  constructor(wire: Wire, unread: Buffer, { address, port }: Peer) {
     super({ allowHalfOpen: true });
     this.#wire = wire;
     this.remoteAddress = address;
     this.localPort = port;
-    wire.reader = this;
     wire.socket.on("timeout", () => this.emit("timeout"));
     this.push(Buffer.from(unread));
   }

@@ -44,7 +44,7 @@ export class Wire {
     return new Wire(open, reader);
   }
 
-  static connecting(address: { host: string; port: number }, reader: Reader): Wire {
+  static connecting(address: { host: string; port: number } | { path: string }, reader: Reader): Wire {
     const options = { ...address, noDelay: true, allowHalfOpen: true };
     return new Wire((wire) => connect({ ...options, onread: wire.#onread() }), reader);
   }
