@@ -14,6 +14,8 @@ export type UnixAddress = { path: string };
 export class Pool<Address extends TcpAddress | UnixAddress = TcpAddress | UnixAddress> {
   readonly address: Address;
   readonly idle: UpstreamConnection[] = [];
+  /** All of them. */
+  open = 0;
   readonly #deadlines: Deadlines;
   #isClosed = false;
 
@@ -24,6 +26,7 @@ export class Pool<Address extends TcpAddress | UnixAddress = TcpAddress | UnixAd
 
   /** A new one. What is written to it leaves when it is connected; that it never will be is told by its close. */
   connect(): UpstreamConnection {
+    this.open += 1;
     return new UpstreamConnection(this, this.#deadlines);
   }
 
@@ -54,12 +57,17 @@ export class UpstreamConnection implements Reader, Timed {
   dueAt = never;
   readonly #pool: Pool;
   readonly #deadlines: Deadlines;
+  /** Before that, nothing has left. */
+  hasConnected = false;
   #borrower: Reader | null = null;
 
   constructor(pool: Pool, deadlines: Deadlines) {
     this.#pool = pool;
     this.#deadlines = deadlines;
     this.wire = Wire.connecting(pool.address, this);
+    this.wire.socket.once("connect", () => {
+      this.hasConnected = true;
+    });
     deadlines.add(this);
   }
 
@@ -79,6 +87,7 @@ export class UpstreamConnection implements Reader, Timed {
 
   /** It is read by somebody else until it closes. */
   giveAway(): Wire {
+    this.#pool.open -= 1;
     this.#deadlines.delete(this);
     return this.wire;
   }
@@ -100,6 +109,7 @@ export class UpstreamConnection implements Reader, Timed {
 
   onClose(): void {
     this.#deadlines.delete(this);
+    this.#pool.open -= 1;
     this.#pool.drop(this);
     this.#borrower?.onClose();
   }

@@ -1,6 +1,10 @@
+import { cr, lf } from "./characters.ts";
 import type { Fields } from "./fields.ts";
 import { kinds } from "./fields.ts";
 import type { Ending, ResponseHead } from "./response.ts";
+
+/** Whether a field is for nobody but whoever passes the answer on. */
+export type Withholds = (fields: Fields, bytes: Buffer, index: number) => boolean;
 
 /** Writes the head that a client gets at the beginning of `into`; returns its length. `more`: lines besides its own. */
 export function writeResponse(
@@ -9,28 +13,32 @@ export function writeResponse(
   into: Buffer,
   ending: Ending,
   more = "",
+  withholds: Withholds = withholdsNothing,
 ): number {
   const { fields } = head;
   const isUpgrade = ending === "upgraded";
-  let at = writeVersion(into);
-  let runStart = head.start + versionLength;
+  let at = 0;
+  let runStart = head.start;
+  // Whatever the server speaks, what it says is passed on as ours (RFC 9112, 2.3).
+  if (head.isOld) {
+    at = into.write("HTTP/1.1", "latin1");
+    runStart += at;
+  }
   for (let index = 0; index < fields.count; index += 1) {
-    if (staysInResponse(head, fields, bytes, index, isUpgrade)) continue;
+    if (staysInResponse(head, fields, bytes, index, isUpgrade) && !withholds(fields, bytes, index)) continue;
     at += bytes.copy(into, at, runStart, fields.start(index));
     runStart = fields.start(index + 1);
   }
   at += bytes.copy(into, at, runStart, fields.end);
   if (!head.hasDate && !head.isInformation) at += into.write(dateLine(), at, "latin1");
   if (more !== "") at += into.write(more, at, "latin1");
-  return at + into.write(ending === "closed" ? "Connection: close\r\n\r\n" : "\r\n", at, "latin1");
+  if (ending === "closed") at += into.write("Connection: close\r\n", at, "latin1");
+  into[at] = cr;
+  into[at + 1] = lf;
+  return at + 2;
 }
 
-const versionLength = "HTTP/1.1".length;
-
-/** Whatever the instance speaks, what it says is passed on as ours (RFC 9112, 2.3). */
-function writeVersion(into: Buffer): number {
-  return into.write("HTTP/1.1", 0, "latin1");
-}
+const withholdsNothing: Withholds = () => false;
 
 function staysInResponse(
   head: ResponseHead,
