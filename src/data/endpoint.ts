@@ -3,9 +3,7 @@
  * that is well, and to a database's second home when it is not. It may be killed at any moment: which home serves is on
  * the disk.
  */
-import { once } from "node:events";
 import { closeSync } from "node:fs";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { z } from "zod";
 import { aborted } from "../lib/aborted.ts";
@@ -18,15 +16,12 @@ import { EndpointSettings, endpointExchanges } from "../protocol/data.ts";
 import { Accounts } from "./accounts.ts";
 import { Backend } from "./endpoint/backend.ts";
 import { Events } from "./endpoint/events.ts";
-import { createGate } from "./endpoint/gate.ts";
+import { Front } from "./endpoint/front.ts";
 import { Health } from "./endpoint/health.ts";
 import { Homes } from "./endpoint/homes.ts";
 import { couchReplicator, embeddedReplicator } from "./endpoint/replication.ts";
 import type { LocalServer } from "./endpoint/servers.ts";
 import { readServerSecrets, type ServerSecrets } from "./secrets.ts";
-
-/** How long requests may go on once it is told to leave, ms. */
-const leaveMs = 3000;
 
 process.title = "maestro: data endpoint";
 process.on("SIGINT", () => {}); // A terminal's Ctrl-C is the controller's business.
@@ -42,14 +37,12 @@ async function start(settings: EndpointSettings): Promise<void> {
   const events = await Events.open(join(settings.state, "events.json"));
   const homes = new Homes({ accounts, local, state: settings.state, events, log });
   await homes.reload();
-  const gate = createGate({
+  const front = await Front.listen(settings.listen, {
     home: (app) => homes.get(app),
     entering: (authorization) => homes.entering(authorization),
     cookieKey: secrets.cookieKey,
   });
-  gate.listen(settings.listen);
-  await once(gate, "listening");
-  const { address, port } = gate.address() as AddressInfo;
+  const { address } = front;
   const leaving = new AbortController();
   const channel = await serveChannel(settings.control, endpointExchanges, {
     status: () => ({
@@ -57,7 +50,7 @@ async function start(settings: EndpointSettings): Promise<void> {
       pid: process.pid,
       version: ownVersion,
       settings,
-      address: `${address}:${port}`,
+      address,
     }),
     leave: () => {
       leaving.abort();
@@ -75,13 +68,9 @@ async function start(settings: EndpointSettings): Promise<void> {
   });
   process.on("SIGTERM", () => leaving.abort());
   void aborted(leaving.signal).then(async () => {
-    const closed = once(gate, "close");
-    gate.close();
+    const left = front.leave();
     homes.end();
-    gate.closeIdleConnections();
-    const late = setTimeout(() => gate.closeAllConnections(), leaveMs);
-    await closed;
-    clearTimeout(late);
+    await left;
     local.health.end();
     await lock[Symbol.asyncDispose]();
     await channel[Symbol.asyncDispose]();

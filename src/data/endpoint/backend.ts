@@ -8,6 +8,8 @@ import {
 import { request as httpsRequest, Agent as SecureAgent } from "node:https";
 import { z } from "zod";
 import { MaestroError } from "../../errors.ts";
+import { Deadlines } from "../../http/deadlines.ts";
+import { Pool, type UpstreamConnection } from "../../http/pool.ts";
 
 /** Where a server is: a unix socket, or a URL. The URL carries its credentials. */
 export type ServerPlace = { socket: string; name: string; password: string } | { url: string };
@@ -15,7 +17,9 @@ export type ServerPlace = { socket: string; name: string; password: string } | {
 /** An answer that was read whole. */
 export type Answer = { status: number; json: unknown };
 
-const keptOpen = { keepAlive: true, maxSockets: 256, keepAliveMsecs: 1000, scheduling: "lifo" } as const;
+/** Connections of each path. */
+const mostOpen = 256;
+const keptOpen = { keepAlive: true, maxSockets: mostOpen, keepAliveMsecs: 1000, scheduling: "lifo" } as const;
 
 /** A server that speaks CouchDB's API, entered with one set of credentials. */
 export class Backend {
@@ -29,6 +33,8 @@ export class Backend {
   readonly #options: RequestOptions;
   readonly #agent: Agent;
   readonly #send: typeof httpRequest;
+  /** Of the byte path; null behind TLS. */
+  readonly #pool: Pool | null;
 
   constructor(place: ServerPlace) {
     if ("socket" in place) {
@@ -36,6 +42,7 @@ export class Backend {
       this.authorization = basic(place.name, place.password);
       this.#agent = new Agent(keptOpen);
       this.#send = httpRequest;
+      this.#pool = new Pool({ path: place.socket }, new Deadlines());
       this.prefix = "";
       this.host = "localhost";
       this.shown = "embedded";
@@ -43,13 +50,25 @@ export class Backend {
     }
     const url = parseServerUrl(place.url);
     const secure = url.protocol === "https:";
-    this.#options = { hostname: url.hostname.replace(/^\[|\]$/g, ""), port: url.port || (secure ? 443 : 80) };
+    const host = url.hostname.replace(/^\[|\]$/g, "");
+    const port = Number(url.port || (secure ? 443 : 80));
+    this.#options = { hostname: host, port };
+    this.#pool = secure ? null : new Pool({ host, port }, new Deadlines());
     this.authorization = basic(decodeURIComponent(url.username), decodeURIComponent(url.password));
     this.#agent = secure ? new SecureAgent(keptOpen) : new Agent(keptOpen);
     this.#send = secure ? httpsRequest : httpRequest;
     this.host = url.host;
     this.prefix = url.pathname.replace(/\/+$/, "");
     this.shown = withoutCredentials(url.href);
+  }
+
+  /**
+   * To send a request over as bytes, connected or about to be. Null where there is none to be had: behind TLS, and when
+   * enough are in use; `open` waits for one then.
+   */
+  takeConnection(): UpstreamConnection | null {
+    const pool = this.#pool;
+    return pool?.take() ?? (pool && pool.open < mostOpen ? pool.connect() : null);
   }
 
   /** Opens a request; whoever asks sends the body. */
@@ -112,6 +131,7 @@ export class Backend {
 
   close(): void {
     this.#agent.destroy();
+    this.#pool?.close();
   }
 }
 

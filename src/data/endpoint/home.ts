@@ -87,6 +87,7 @@ export class Home {
       remote: this.remote,
       requests: this.#requests,
       serving: this.serving,
+      isThere: () => this.#upkeep.isProvisioned,
       isProvisioned: () => this.#isProvisioned(),
     });
     if (this.remote) void this.#live();
@@ -97,6 +98,11 @@ export class Home {
     const checkpoints = await Checkpoints.open(file("checkpoints"));
     const record = await ServingRecord.open(file("serving"));
     return new Home(account, { ...parts, checkpoints, record });
+  }
+
+  /** Where a request goes at once; null when that is not clear: ask `admit`. */
+  admitNow(): Admission | null {
+    return this.#admissions.admitNow();
   }
 
   /** Where a request goes now; waits while that is being decided. Null: nowhere, for the moment. */

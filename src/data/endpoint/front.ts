@@ -1,0 +1,79 @@
+import { once } from "node:events";
+import type { Server as HttpServer } from "node:http";
+import { type AddressInfo, createServer, type ListenOptions, type Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { Deadlines } from "../../http/deadlines.ts";
+import { canReadStatically } from "../../http/static-read.ts";
+import { type Reader, Wire } from "../../http/wire.ts";
+import { AppConnection } from "./connection.ts";
+import type { Entrance } from "./entrance.ts";
+import { createGate } from "./gate.ts";
+
+/** Connections of all apps. */
+const mostConnections = 8192;
+
+/** How long what is under way may go on when the endpoint leaves, ms. */
+const leaveMs = 3000;
+
+/** Where apps connect to. */
+export class Front {
+  readonly #entrance: Entrance;
+  readonly #isStatic: boolean;
+  readonly #deadlines = new Deadlines();
+  readonly #gate: HttpServer;
+  readonly #connections = new Set<AppConnection>();
+  /** Whose requests come over a stream. */
+  readonly #streams = new WeakMap<Duplex, AppConnection>();
+  readonly #server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true });
+  #gone = Promise.withResolvers<void>();
+
+  private constructor(entrance: Entrance, isStatic: boolean) {
+    this.#entrance = entrance;
+    this.#isStatic = isStatic;
+    this.#gate = createGate(entrance, (stream) => this.#streams.get(stream)?.answeredGenerally());
+    this.#server.on("connection", (socket) => this.#accept(socket));
+  }
+
+  static async listen(where: ListenOptions, entrance: Entrance): Promise<Front> {
+    const front = new Front(entrance, await canReadStatically());
+    front.#server.listen({ ...where, backlog: 4096 });
+    await once(front.#server, "listening");
+    return front;
+  }
+
+  get address(): string {
+    const { address, port } = this.#server.address() as AddressInfo;
+    return `${address}:${port}`;
+  }
+
+  #accept(socket: Socket): void {
+    if (this.#connections.size >= mostConnections) {
+      socket.destroy();
+      return;
+    }
+    const open = (reader: Reader) => Wire.accepted(socket, reader, this.#isStatic);
+    const connection = new AppConnection(open, {
+      deadlines: this.#deadlines,
+      entrance: this.#entrance,
+      onGeneral: (stream, from) => {
+        this.#streams.set(stream, from);
+        this.#gate.emit("connection", stream);
+      },
+      onClose: (closed) => {
+        this.#connections.delete(closed);
+        if (this.#connections.size === 0) this.#gone.resolve();
+      },
+    });
+    this.#connections.add(connection);
+  }
+
+  /** Takes no more connections; resolves when those that are there have ended, or their time has passed. */
+  async leave(): Promise<void> {
+    this.#server.close();
+    for (const connection of this.#connections) connection.leave();
+    if (this.#connections.size === 0) return;
+    const late = setTimeout(() => this.#gone.resolve(), leaveMs);
+    await this.#gone.promise;
+    clearTimeout(late);
+  }
+}
