@@ -12,6 +12,8 @@ export class Upkeep {
   readonly #record: ServingRecord;
   #provisioned: Promise<void> | null = null;
   #isReplicated = false;
+  /** The user and the database have been made at the local server, or found there. */
+  isProvisioned = false;
 
   constructor(account: Account, local: LocalServer, record: ServingRecord) {
     this.#account = account;
@@ -24,6 +26,7 @@ export class Upkeep {
     this.#provisioned ??= provision(this.#local.backend, this.#account);
     try {
       await this.#provisioned;
+      this.isProvisioned = true;
     } catch (error) {
       this.#provisioned = null;
       throw error;
