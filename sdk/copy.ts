@@ -3,7 +3,6 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import { isSystemError, MaestroError } from "../src/errors.ts";
-import { filterRules } from "./ignore.ts";
 import { partialDirectory, type RemoteShell, rsyncArguments } from "./rsync-arguments.ts";
 import { type CopyProgress, type CopyReport, RsyncOutput } from "./rsync-output.ts";
 
@@ -15,8 +14,8 @@ export type CopyOptions = {
   remote?: RemoteShell;
   onProgress?: (progress: CopyProgress) => void;
   signal?: AbortSignal | undefined;
-  /** What is left out and what is not, as `filterRules` gives it. Default: what the source itself says. */
-  rules?: readonly string[] | undefined;
+  /** What is left out and what is not, as `filterRules` gives it. */
+  rules: readonly string[];
 };
 
 /**
@@ -26,9 +25,8 @@ export type CopyOptions = {
 export async function copyTree(
   source: string,
   destination: string,
-  { remote, onProgress, signal, rules: given }: CopyOptions = {},
+  { remote, onProgress, signal, rules }: CopyOptions,
 ): Promise<CopyReport> {
-  const rules = given ?? (await filterRules(source));
   const rsync = spawn("rsync", rsyncArguments(source, destination, remote), {
     env: { ...process.env, LC_ALL: "C" },
     ...(signal === undefined ? {} : { signal }),

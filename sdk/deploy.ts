@@ -62,10 +62,13 @@ export async function deploy(options: DeployOptions): Promise<DeployReport> {
   return client.call("restart", input, { onProgress, ...abortable });
 }
 
+/** `rules`: what `filterRules` gave before there was a session. */
+type Sending = DeployOptions & { rules: CopyOptions["rules"] | undefined };
+
 async function send(
   app: string,
   directory: string,
-  { client, wait, include = [], onProgress, signal, ...known }: DeployOptions & Pick<CopyOptions, "rules">,
+  { client, wait, include = [], onProgress, signal, ...known }: Sending,
 ): Promise<void> {
   const began = performance.now();
   onProgress?.({ step: "send", state: "began" });

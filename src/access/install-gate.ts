@@ -16,6 +16,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isSystemError } from "../errors.ts";
 import { writeAtomic } from "../lib/atomic-file.ts";
+import { quoted } from "../lib/shell-words.ts";
 
 /** Where everything for SSH lies: <home>/access. Maestro's, and readable by the user as whom developers log in. */
 export type GatePlaces = { directory: string; node: string; program: string; door: string };
@@ -114,5 +115,5 @@ async function makeDirectory(path: string, mode: number): Promise<void> {
 
 /** A word that a shell takes as it is. */
 function shellWord(text: string): string {
-  return /^[A-Za-z0-9/._+-]+$/.test(text) ? text : `'${text.replace(/'/g, "'\\''")}'`;
+  return /^[A-Za-z0-9/._+-]+$/.test(text) ? text : quoted(text);
 }

@@ -34,7 +34,7 @@ export class Plane {
   readonly #routes: Routes;
   readonly #leases: Leases;
   readonly #upstreams = new Upstreams();
-  readonly #deadlines: Deadlines;
+  readonly #deadlines = new Deadlines();
   readonly #pools: Pools;
   readonly #bytes: ByteFront;
   readonly #general: Front;
@@ -81,13 +81,11 @@ export class Plane {
       },
       onClose,
     });
-    const deadlines = new Deadlines();
-    this.#deadlines = deadlines;
-    this.#pools = new Pools(wires, deadlines);
+    this.#pools = new Pools(wires, this.#deadlines);
     this.#bytes = new ByteFront({
       passages: new Passages({ ...claims, connections: this.#pools }),
       pools: this.#pools,
-      deadlines,
+      deadlines: this.#deadlines,
       isTrusted,
       onServed: accessLog ? (served) => this.#logged(served) : null,
       onClose,

@@ -6,6 +6,7 @@ import { describe, expect, it } from "vitest";
 import { appNameOf } from "../../sdk/app-name.ts";
 import { copyTree } from "../../sdk/copy.ts";
 import { type DeployStep, deploy } from "../../sdk/deploy.ts";
+import { filterRules } from "../../sdk/ignore.ts";
 import type { DeployReport } from "../../src/app/reports.ts";
 import { directoryWith, FakeServer } from "./support.ts";
 
@@ -160,6 +161,9 @@ describe("deploy", () => {
   });
 });
 
+const copy = async (source: string, destination: string) =>
+  copyTree(source, destination, { rules: await filterRules(source) });
+
 describe("the copy", () => {
   it("keeps modes, times and links, and passes over what is no file", async () => {
     const source = await directoryWith({ "run.sh": "#!/bin/sh\n", "target.txt": "x" });
@@ -169,7 +173,7 @@ describe("the copy", () => {
     await utimes(join(source, "target.txt"), time, time);
     await symlink("target.txt", join(source, "link"));
     await promisify(execFile)("mkfifo", [join(source, "pipe")]);
-    await copyTree(source, destination);
+    await copy(source, destination);
     expect((await stat(join(destination, "run.sh"))).mode & 0o777).toBe(0o755);
     expect((await stat(join(destination, "target.txt"))).mtime).toEqual(time);
     expect(await readlink(join(destination, "link"))).toBe("target.txt");
@@ -179,9 +183,9 @@ describe("the copy", () => {
   it("takes away what came to be ignored after it had been sent", async () => {
     const source = await directoryWith({ "app.js": "", "secret.txt": "", ".env": "" });
     const destination = await directoryWith({ ".env": "left by hand" });
-    await copyTree(source, destination);
+    await copy(source, destination);
     await writeFile(join(source, ".gitignore"), "secret.txt\n");
-    await copyTree(source, destination);
+    await copy(source, destination);
     await expect(stat(join(destination, "secret.txt"))).rejects.toMatchObject({ code: "ENOENT" });
     await expect(stat(join(destination, ".env"))).rejects.toMatchObject({ code: "ENOENT" });
   });
@@ -189,7 +193,7 @@ describe("the copy", () => {
   it("fails with rsync's own words", async () => {
     const source = await directoryWith({ "app.js": "" });
     const destination = await directoryWith({ file: "" });
-    await expect(copyTree(source, join(destination, "file"))).rejects.toMatchObject({
+    await expect(copy(source, join(destination, "file"))).rejects.toMatchObject({
       code: "INTERNAL",
       message: expect.stringContaining("rsync could not send the files"),
     });
@@ -200,7 +204,7 @@ describe("the copy", () => {
     const path = process.env["PATH"];
     process.env["PATH"] = await directoryWith();
     try {
-      await expect(copyTree(source, await directoryWith())).rejects.toMatchObject({
+      await expect(copy(source, await directoryWith())).rejects.toMatchObject({
         code: "INTERNAL",
         message: expect.stringContaining("apt-get install rsync"),
       });

@@ -35,9 +35,10 @@ export function mirrorEtc(directory: string, etc = "/etc"): void {
 }
 
 /** Null: it is not there. */
-function stampOf([first, ...others]: readonly string[]): string | null {
-  const stats = [first, ...others].map((path) => path && statSync(path, { throwIfNoEntry: false }));
-  return stats[0] ? stats.map((one) => (one ? `${one.ino}-${one.mtimeMs}` : "none")).join("-") : null;
+function stampOf(paths: readonly string[]): string | null {
+  const stats = paths.map((path) => statSync(path, { throwIfNoEntry: false }));
+  if (stats[0] === undefined) return null;
+  return stats.map((one) => (one ? `${one.ino}-${one.mtimeMs}` : "none")).join("-");
 }
 
 const copyName = (name: string, stamp: string) => `.${name}.${stamp}`;

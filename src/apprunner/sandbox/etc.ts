@@ -1,9 +1,7 @@
 import {
-  closeSync,
   copyFileSync,
   lstatSync,
   mkdirSync,
-  openSync,
   readFileSync,
   readlinkSync,
   realpathSync,
@@ -17,7 +15,7 @@ import { mirrorEtc, put } from "./etc-mirror.ts";
  * What apps see of the machine's /etc: enough for programs to resolve names, verify certificates, tell the time and
  * find their libraries. Everything else of it is none of their business.
  */
-const shown = ["ssl"] as const;
+const shown = ["ssl"] as const; // directories
 /** These change with the machine's packages at most, and nobody misses the change: a copy does, and costs no mount. */
 const copied = [
   "gai.conf",
@@ -74,15 +72,8 @@ export function writeHosts({ directory }: Etc, hostnames: readonly string[]): vo
 function show(directory: string, name: string): Etc["over"] {
   const target = targetOf(name);
   if (target === null) return [];
-  const place = join(directory, name);
-  if (lstatSync(target).isDirectory()) mkdirSync(place, { recursive: true, mode: 0o755 });
-  else makePlace(place);
+  mkdirSync(join(directory, name), { recursive: true, mode: 0o755 });
   return [[target, join("/etc", name)]];
-}
-
-/** Never replaced: to rename something over a place takes away what is mounted there. */
-function makePlace(path: string): void {
-  closeSync(openSync(path, "a", 0o644));
 }
 
 /** A link to what every app sees anyway stays a link. */
