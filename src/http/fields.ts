@@ -28,6 +28,8 @@ export const kinds = {
   location: 21,
   trailer: 22,
   lastEventId: 23,
+  /** By which a CouchDB that trusts a proxy is told who asks: nobody else may say it. */
+  couchProxy: 24,
 } as const;
 
 const names: Record<string, number> = {
@@ -58,6 +60,9 @@ const names: Record<string, number> = {
   location: kinds.location,
   trailer: kinds.trailer,
   "last-event-id": kinds.lastEventId,
+  "x-auth-couchdb-username": kinds.couchProxy,
+  "x-auth-couchdb-roles": kinds.couchProxy,
+  "x-auth-couchdb-token": kinds.couchProxy,
 };
 
 /** The known names by their length: most fields are of none, or differ in the first letter. */

@@ -33,6 +33,15 @@ describe("a request through the endpoint", () => {
     expect(fields.match(/authorization:/gi)).toHaveLength(1);
   });
 
+  it("cannot say to a CouchDB that trusts a proxy that it is from somebody else", async () => {
+    const more =
+      "X-Auth-CouchDB-UserName: root\r\nx-auth-couchdb-roles: _admin\r\nX-Auth-CouchDB-Token: 1\r\n";
+    for (const line of ["GET /shop/a", "COPY /shop/a", "GET /shop/_changes"]) {
+      await couch.send(head(line, more), answers(1));
+      expect(couch.received.at(-1)?.head, line).not.toMatch(/x-auth/i);
+    }
+  });
+
   it("gets the server's answer without the server's credentials and places", async () => {
     const more =
       'Set-Cookie: AuthSession=root\r\nWWW-Authenticate: Basic realm=x\r\nLocation: http://127.0.0.1:5984/shop/a\r\nETag: "1-a"\r\nConnection: keep-alive\r\n';

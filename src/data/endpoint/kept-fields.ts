@@ -17,6 +17,7 @@ const notPassed: ReadonlySet<number> = new Set([
   kinds.authorization,
   kinds.cookie,
   kinds.lastEventId,
+  kinds.couchProxy,
 ]);
 
 /** Null for a request that is rare, or too long to be kept. */

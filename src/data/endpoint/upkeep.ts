@@ -1,3 +1,4 @@
+import { Serializer } from "../../lib/serialize.ts";
 import type { Account } from "../accounts.ts";
 import { provision } from "./provision.ts";
 import type { DirectionReport } from "./replication.ts";
@@ -10,6 +11,8 @@ export class Upkeep {
   readonly #account: Account;
   readonly #local: LocalServer;
   readonly #record: ServingRecord;
+  /** What is found out about the second home while replication is being begun concerns the one that was there before. */
+  readonly #turns = new Serializer<"replication">();
   #provisioned: Promise<void> | null = null;
   #isReplicated = false;
   /** The user and the database have been made at the local server, or found there. */
@@ -34,7 +37,11 @@ export class Upkeep {
   }
 
   /** Sees to it that replication is going on. Begun again after each failure: nobody waits for a replicator's patience. */
-  async replicate({ backend, health }: Remote): Promise<void> {
+  replicate(remote: Remote): Promise<void> {
+    return this.#turns.run("replication", () => this.#replicate(remote));
+  }
+
+  async #replicate({ backend, health }: Remote): Promise<void> {
     const { app, remote } = this.#account;
     if (remote === null || !health.isWell) {
       this.#isReplicated = false;
@@ -69,7 +76,11 @@ export class Upkeep {
   }
 
   /** The second home has not what was there: nobody is sent there until everything is there again. */
-  async beginAnew({ backend }: Remote, found: Found): Promise<void> {
+  beginAnew(remote: Remote, found: Found): Promise<void> {
+    return this.#turns.run("replication", () => this.#beginAnew(remote, found));
+  }
+
+  async #beginAnew({ backend }: Remote, found: Found): Promise<void> {
     this.#isReplicated = false;
     if (this.#record.mark !== null) await this.stop();
     await this.#record.unseed();
