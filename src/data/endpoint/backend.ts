@@ -127,7 +127,7 @@ export class Backend {
   }
 
   /** Whether there is something under a path. Rejects with what else the server says. */
-  async has(path: string, signal: AbortSignal): Promise<boolean> {
+  async has(path: string, signal?: AbortSignal): Promise<boolean> {
     const answer = await this.ask("GET", path, { signal });
     if (answer.status === 200 || answer.status === 404) return answer.status === 200;
     throw this.#refused(answer);
@@ -144,7 +144,12 @@ export class Backend {
   }
 }
 
-type AskOptions = { body?: unknown; timeoutMs?: number; signal?: AbortSignal; authorization?: string };
+type AskOptions = {
+  body?: unknown;
+  timeoutMs?: number;
+  signal?: AbortSignal | undefined;
+  authorization?: string;
+};
 
 const Refusal = z
   .looseObject({ error: z.string().catch("error"), reason: z.string().catch("") })

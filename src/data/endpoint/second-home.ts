@@ -36,7 +36,8 @@ export function watchSecondHome(
 /** A local document, which is not replicated and goes with its database. */
 const pathOf = (mark: string) => `/_local/maestro-${mark}`;
 
-async function look(backend: Backend, mark: string | null, signal: AbortSignal): Promise<Found> {
+/** Rejects when that cannot be told now. */
+export async function look(backend: Backend, mark: string | null, signal?: AbortSignal): Promise<Found> {
   if (mark !== null && (await backend.has(pathOf(mark), signal))) return "ours";
   if (!(await backend.has("", signal))) return "none";
   return mark === null ? "ours" : "another";

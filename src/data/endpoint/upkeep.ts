@@ -1,8 +1,9 @@
 import { Serializer } from "../../lib/serialize.ts";
 import type { Account } from "../accounts.ts";
+import type { Backend } from "./backend.ts";
 import { provision } from "./provision.ts";
 import type { DirectionReport } from "./replication.ts";
-import { type Found, leaveMark, type Remote } from "./second-home.ts";
+import { type Found, leaveMark, look, type Remote } from "./second-home.ts";
 import type { LocalServer } from "./servers.ts";
 import type { ServingRecord } from "./serving-record.ts";
 
@@ -52,6 +53,9 @@ export class Upkeep {
     const lives =
       reports.length === 2 && reports.every(({ state }) => state === "running" || state === "idle");
     if (this.#isReplicated && lives) return;
+    // It may have been put in the place of the one that replication failed with.
+    const found = await look(backend, this.#record.mark);
+    if (found !== "ours") await this.#beginAnew(backend, found);
     if (this.#record.mark === null) await this.#record.note(await leaveMark(backend));
     await this.#local.replicator.ensure(app, remote);
     this.#isReplicated = true;
@@ -77,10 +81,10 @@ export class Upkeep {
 
   /** The second home has not what was there: nobody is sent there until everything is there again. */
   beginAnew(remote: Remote, found: Found): Promise<void> {
-    return this.#turns.run("replication", () => this.#beginAnew(remote, found));
+    return this.#turns.run("replication", () => this.#beginAnew(remote.backend, found));
   }
 
-  async #beginAnew({ backend }: Remote, found: Found): Promise<void> {
+  async #beginAnew(backend: Backend, found: Found): Promise<void> {
     this.#isReplicated = false;
     if (this.#record.mark !== null) await this.stop();
     await this.#record.unseed();
