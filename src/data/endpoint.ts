@@ -3,11 +3,10 @@
  * that is well, and to a database's second home when it is not. It may be killed at any moment: which home serves is on
  * the disk.
  */
-import { once } from "node:events";
 import { closeSync } from "node:fs";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { z } from "zod";
+import { findWires, type Wires } from "../http/wires.ts";
 import { aborted } from "../lib/aborted.ts";
 import { serveChannel } from "../lib/channel.ts";
 import { keptReadyDescriptor } from "../lib/kept-exchanges.ts";
@@ -18,15 +17,12 @@ import { EndpointSettings, endpointExchanges } from "../protocol/data.ts";
 import { Accounts } from "./accounts.ts";
 import { Backend } from "./endpoint/backend.ts";
 import { Events } from "./endpoint/events.ts";
-import { createGate } from "./endpoint/gate.ts";
+import { Front } from "./endpoint/front.ts";
 import { Health } from "./endpoint/health.ts";
 import { Homes } from "./endpoint/homes.ts";
 import { couchReplicator, embeddedReplicator } from "./endpoint/replication.ts";
 import type { LocalServer } from "./endpoint/servers.ts";
 import { readServerSecrets, type ServerSecrets } from "./secrets.ts";
-
-/** How long requests may go on once it is told to leave, ms. */
-const leaveMs = 3000;
 
 process.title = "maestro: data endpoint";
 process.on("SIGINT", () => {}); // A terminal's Ctrl-C is the controller's business.
@@ -37,19 +33,18 @@ async function start(settings: EndpointSettings): Promise<void> {
   const lock = await takeLock(settings.lock);
   const log = createLog();
   const secrets = await readServerSecrets(join(settings.state, "secrets.json"));
-  const local = watchLocal(settings, secrets);
+  const wires = await findWires();
+  const local = watchLocal(settings, secrets, wires);
   const accounts = new Accounts(join(settings.state, "apps"));
   const events = await Events.open(join(settings.state, "events.json"));
-  const homes = new Homes({ accounts, local, state: settings.state, events, log });
+  const homes = new Homes({ accounts, local, wires, state: settings.state, events, log });
   await homes.reload();
-  const gate = createGate({
+  const front = await Front.listen(settings.listen, wires, {
     home: (app) => homes.get(app),
     entering: (authorization) => homes.entering(authorization),
     cookieKey: secrets.cookieKey,
   });
-  gate.listen(settings.listen);
-  await once(gate, "listening");
-  const { address, port } = gate.address() as AddressInfo;
+  const { address } = front;
   const leaving = new AbortController();
   const channel = await serveChannel(settings.control, endpointExchanges, {
     status: () => ({
@@ -57,7 +52,7 @@ async function start(settings: EndpointSettings): Promise<void> {
       pid: process.pid,
       version: ownVersion,
       settings,
-      address: `${address}:${port}`,
+      address,
     }),
     leave: () => {
       leaving.abort();
@@ -75,13 +70,9 @@ async function start(settings: EndpointSettings): Promise<void> {
   });
   process.on("SIGTERM", () => leaving.abort());
   void aborted(leaving.signal).then(async () => {
-    const closed = once(gate, "close");
-    gate.close();
+    const left = front.leave();
     homes.end();
-    gate.closeIdleConnections();
-    const late = setTimeout(() => gate.closeAllConnections(), leaveMs);
-    await closed;
-    clearTimeout(late);
+    await left;
     local.health.end();
     await lock[Symbol.asyncDispose]();
     await channel[Symbol.asyncDispose]();
@@ -90,9 +81,10 @@ async function start(settings: EndpointSettings): Promise<void> {
 }
 
 /** The embedded database behind its socket, or the CouchDB that an operator points to. */
-function watchLocal({ local }: EndpointSettings, { admin, couch }: ServerSecrets): LocalServer {
+function watchLocal({ local }: EndpointSettings, { admin, couch }: ServerSecrets, wires: Wires): LocalServer {
   const backend = new Backend(
     local.kind === "embedded" ? { socket: local.socket, ...admin } : { url: couch ?? "" },
+    wires,
   );
   const probe = async (signal: AbortSignal) => {
     const { status, json } = await backend.ask("GET", "/_up", { signal });

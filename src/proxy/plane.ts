@@ -1,3 +1,7 @@
+import { Deadlines } from "../http/deadlines.ts";
+import { TurnedAway } from "../http/turned-away.ts";
+import type { Open } from "../http/wire.ts";
+import type { Wires } from "../http/wires.ts";
 import type { Log } from "../lib/log.ts";
 import type {
   AppRoute,
@@ -9,12 +13,8 @@ import type {
   WorkerStatus,
 } from "../protocol/worker.ts";
 import type { Served } from "./bytes/connection.ts";
-import { Deadlines } from "./bytes/deadlines.ts";
 import { ByteFront, type Listener } from "./bytes/front.ts";
-import { Pools } from "./bytes/pool.ts";
-import { TurnedAway } from "./bytes/turned-away.ts";
-import type { Open } from "./bytes/wire.ts";
-import type { Wires } from "./bytes/wires.ts";
+import { Pools } from "./bytes/pools.ts";
 import { Checks } from "./checks.ts";
 import { type Drain, drain } from "./drain.ts";
 import { Front } from "./front.ts";

@@ -5,6 +5,7 @@
 import { rm, writeFile } from "node:fs/promises";
 import { flushCompileCache } from "node:module";
 import type { AddressInfo, Server } from "node:net";
+import { findWires } from "../http/wires.ts";
 import { serveChannel } from "../lib/channel.ts";
 import { createLog } from "../lib/log.ts";
 import { ownVersion } from "../lib/own-version.ts";
@@ -20,7 +21,6 @@ import {
   type WorkerReady,
   WorkerSettings,
 } from "../protocol/worker.ts";
-import { findWires } from "./bytes/wires.ts";
 import { inheritSockets, type ListeningSocket, listenOn, receiveSockets } from "./listening.ts";
 import { Plane } from "./plane.ts";
 import { Siblings } from "./sibling.ts";

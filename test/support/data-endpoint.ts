@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { copyFile, mkdir, mkdtemp, rm } from "node:fs/promises";
 import type { Socket } from "node:net";
@@ -13,6 +13,34 @@ import { repository } from "./maestro.ts";
 
 type Answer = { status: number; text: string; headers: Headers; json(): ReturnType<typeof JSON.parse> };
 
+export type EndpointProcess = { pid: number; end(signal?: NodeJS.Signals): Promise<void> };
+
+/** Resolves when it serves. */
+export async function spawnEndpoint(
+  settings: EndpointSettings,
+  onOutput: (text: string) => void = () => {},
+): Promise<EndpointProcess> {
+  const entry = join(repository, "src/data/endpoint.ts");
+  const args = ["--disable-warning=ExperimentalWarning", entry, "--tell", JSON.stringify(settings)];
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe", "pipe"] });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.setEncoding("utf8").on("data", (text: string) => {
+      output += text;
+      onOutput(text);
+    });
+  }
+  await once((child.stdio[3] as Socket).resume(), "close");
+  if (child.exitCode !== null) throw new Error(`the endpoint ended at its start: ${output}`);
+  const end = async (signal: NodeJS.Signals = "SIGKILL") => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const exited = once(child, "exit");
+    child.kill(signal);
+    await exited;
+  };
+  return { pid: child.pid ?? Number.NaN, end };
+}
+
 /** An endpoint before a local database, and a remote one as the databases' second home. */
 export class TestEndpoint implements AsyncDisposable {
   readonly directory: string;
@@ -20,7 +48,7 @@ export class TestEndpoint implements AsyncDisposable {
   readonly local: TestDatabase;
   readonly remote: TestDatabase;
   readonly accounts: Accounts;
-  #child: ChildProcess | null = null;
+  #process: EndpointProcess | null = null;
   output = "";
 
   private constructor(directory: string, port: number, local: TestDatabase, remote: TestDatabase) {
@@ -52,29 +80,17 @@ export class TestEndpoint implements AsyncDisposable {
   }
 
   async serve(): Promise<void> {
-    const entry = join(repository, "src/data/endpoint.ts");
-    const args = ["--disable-warning=ExperimentalWarning", entry, "--tell", JSON.stringify(this.settings)];
-    const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe", "pipe"] });
-    this.#child = child;
-    for (const output of [child.stdout, child.stderr]) {
-      output?.setEncoding("utf8").on("data", (text: string) => {
-        this.output += text;
-      });
-    }
-    await once((child.stdio[3] as Socket).resume(), "close");
-    if (child.exitCode !== null) throw new Error(`the endpoint ended at its start: ${this.output}`);
+    this.#process = await spawnEndpoint(this.settings, (text) => {
+      this.output += text;
+    });
   }
 
   get pid(): number {
-    return this.#child?.pid ?? Number.NaN;
+    return this.#process?.pid ?? Number.NaN;
   }
 
   async kill(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
-    const child = this.#child;
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
-    const exited = once(child, "exit");
-    child.kill(signal);
-    await exited;
+    await this.#process?.end(signal);
   }
 
   /** An app with a database, and with a second home if one is wanted. */

@@ -1,12 +1,12 @@
 import { createRequire } from "node:module";
 import { Socket } from "node:net";
-import type { Body } from "../../src/proxy/bytes/body.ts";
+import type { Body } from "../../src/http/body.ts";
+import { Inbox, type Taker } from "../../src/http/inbox.ts";
+import type { RequestHead } from "../../src/http/request.ts";
+import { SocketWire } from "../../src/http/socket-wire.ts";
+import type { Wire } from "../../src/http/wire.ts";
 import { requestFor } from "../../src/proxy/bytes/compose.ts";
-import { Inbox, type Taker } from "../../src/proxy/bytes/inbox.ts";
 import { Origin } from "../../src/proxy/bytes/origin.ts";
-import type { RequestHead } from "../../src/proxy/bytes/request.ts";
-import { SocketWire } from "../../src/proxy/bytes/socket-wire.ts";
-import type { Wire } from "../../src/proxy/bytes/wire.ts";
 
 /** What the byte path made of a client's bytes. */
 export type Reading = {

@@ -1,9 +1,9 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { setImmediate as turn } from "node:timers/promises";
+import { findWires, socketWires } from "../../src/http/wires.ts";
 import { createLog } from "../../src/lib/log.ts";
 import type { AppRoute, WorkerSettings } from "../../src/protocol/worker.ts";
-import { findWires, socketWires } from "../../src/proxy/bytes/wires.ts";
 import { Plane } from "../../src/proxy/plane.ts";
 import { routeOf } from "./proxy.ts";
 

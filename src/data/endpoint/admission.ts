@@ -19,7 +19,9 @@ export type AdmissionParts = {
   remote: Remote | null;
   requests: OpenRequests;
   serving: Serving;
-  /** False: the database could not be made at the local server. */
+  /** The database is at the local server. */
+  isThere(): boolean;
+  /** Makes it there. False: that failed. */
   isProvisioned(): Promise<boolean>;
 };
 
@@ -31,6 +33,15 @@ export class Admissions {
   constructor(parts: AdmissionParts) {
     this.#parts = parts;
     this.#authorization = basic(parts.account.app, parts.account.password);
+  }
+
+  /** Where a request goes at once; null when that is not clear: ask `admit`. */
+  admitNow(): Admission | null {
+    const { local, remote, serving, requests, isThere } = this.#parts;
+    if (requests.areClosed) return null;
+    if (remote !== null && serving.side === "remote")
+      return remote.health.isWell ? this.#enter("remote", remote.backend) : null;
+    return local.health.isWell && isThere() ? this.#enter("local", local.backend) : null;
   }
 
   /** Where a request goes now; waits while that is being decided. Null: nowhere, for the moment. */

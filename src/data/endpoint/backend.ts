@@ -8,6 +8,9 @@ import {
 import { request as httpsRequest, Agent as SecureAgent } from "node:https";
 import { z } from "zod";
 import { MaestroError } from "../../errors.ts";
+import { Deadlines } from "../../http/deadlines.ts";
+import { Pool, type UpstreamConnection } from "../../http/pool.ts";
+import type { Wires } from "../../http/wires.ts";
 
 /** Where a server is: a unix socket, or a URL. The URL carries its credentials. */
 export type ServerPlace = { socket: string; name: string; password: string } | { url: string };
@@ -15,7 +18,9 @@ export type ServerPlace = { socket: string; name: string; password: string } | {
 /** An answer that was read whole. */
 export type Answer = { status: number; json: unknown };
 
-const keptOpen = { keepAlive: true, maxSockets: 256, keepAliveMsecs: 1000, scheduling: "lifo" } as const;
+/** Connections of each path. */
+const mostOpen = 256;
+const keptOpen = { keepAlive: true, maxSockets: mostOpen, keepAliveMsecs: 1000, scheduling: "lifo" } as const;
 
 /** A server that speaks CouchDB's API, entered with one set of credentials. */
 export class Backend {
@@ -29,13 +34,17 @@ export class Backend {
   readonly #options: RequestOptions;
   readonly #agent: Agent;
   readonly #send: typeof httpRequest;
+  /** Of the byte path; null behind TLS, and without wires. */
+  readonly #pool: Pool | null;
 
-  constructor(place: ServerPlace) {
+  /** `wires`: over which it is sent requests as bytes. */
+  constructor(place: ServerPlace, wires: Wires | null = null) {
     if ("socket" in place) {
       this.#options = { socketPath: place.socket };
       this.authorization = basic(place.name, place.password);
       this.#agent = new Agent(keptOpen);
       this.#send = httpRequest;
+      this.#pool = wires && new Pool({ path: place.socket }, wires, new Deadlines());
       this.prefix = "";
       this.host = "localhost";
       this.shown = "embedded";
@@ -43,13 +52,32 @@ export class Backend {
     }
     const url = parseServerUrl(place.url);
     const secure = url.protocol === "https:";
-    this.#options = { hostname: url.hostname.replace(/^\[|\]$/g, ""), port: url.port || (secure ? 443 : 80) };
+    const host = url.hostname.replace(/^\[|\]$/g, "");
+    const port = Number(url.port || (secure ? 443 : 80));
+    this.#options = { hostname: host, port };
+    this.#pool = secure || !wires ? null : new Pool({ host, port }, wires, new Deadlines());
     this.authorization = basic(decodeURIComponent(url.username), decodeURIComponent(url.password));
     this.#agent = secure ? new SecureAgent(keptOpen) : new Agent(keptOpen);
     this.#send = secure ? httpsRequest : httpRequest;
     this.host = url.host;
     this.prefix = url.pathname.replace(/\/+$/, "");
     this.shown = withoutCredentials(url.href);
+  }
+
+  /** To send a request over as bytes, the latest used of those that are idle; null when there is none. */
+  takeConnection(): UpstreamConnection | null {
+    return this.#pool?.take() ?? null;
+  }
+
+  /** Whether there may be one more. Not behind TLS, nor when enough are in use; `open` waits for one then. */
+  get mayConnect(): boolean {
+    return this.#pool !== null && this.#pool.open < mostOpen;
+  }
+
+  /** Rejects with the system's error, or with the signal's reason. */
+  connect(signal: AbortSignal): Promise<UpstreamConnection> {
+    if (this.#pool === null) throw new Error(`${this.shown} is not reached as bytes`);
+    return this.#pool.connect(signal);
   }
 
   /** Opens a request; whoever asks sends the body. */
@@ -99,7 +127,7 @@ export class Backend {
   }
 
   /** Whether there is something under a path. Rejects with what else the server says. */
-  async has(path: string, signal: AbortSignal): Promise<boolean> {
+  async has(path: string, signal?: AbortSignal): Promise<boolean> {
     const answer = await this.ask("GET", path, { signal });
     if (answer.status === 200 || answer.status === 404) return answer.status === 200;
     throw this.#refused(answer);
@@ -112,10 +140,16 @@ export class Backend {
 
   close(): void {
     this.#agent.destroy();
+    this.#pool?.close();
   }
 }
 
-type AskOptions = { body?: unknown; timeoutMs?: number; signal?: AbortSignal; authorization?: string };
+type AskOptions = {
+  body?: unknown;
+  timeoutMs?: number;
+  signal?: AbortSignal | undefined;
+  authorization?: string;
+};
 
 const Refusal = z
   .looseObject({ error: z.string().catch("error"), reason: z.string().catch("") })

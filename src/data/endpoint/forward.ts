@@ -1,30 +1,22 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { pipeline } from "node:stream";
 import type { Admission } from "./admission.ts";
+import { wholeBytes } from "./answer.ts";
+import { type Failure, failureOf, isReading, mostAttempts, nowhere } from "./attempts.ts";
+import { pathAt, type Target } from "./entrance.ts";
 import { answerHeaders, outgoingHeaders } from "./headers.ts";
 import type { Home } from "./home.ts";
 import { keptBody } from "./kept-body.ts";
+import { refusal } from "./refusal.ts";
 import { markFeed, markUpdateSequence, readSequence, type Side } from "./sequences.ts";
 
-/** Answers up to this are passed on in one piece, bytes. */
-const wholeBytes = 16 * 1024;
-/** How often a request that may be repeated is. */
-const mostAttempts = 4;
-
-export type Incoming = { request: IncomingMessage; response: ServerResponse; path: string[]; search: string };
+export type Incoming = Target & { request: IncomingMessage; response: ServerResponse };
 
 /** A failure that the app is told of in CouchDB's form. */
 export function refuse(response: ServerResponse, status: number, error: string, reason: string): void {
   if (response.headersSent) return void response.destroy();
-  const json = `${JSON.stringify({ error, reason })}\n`;
-  response.writeHead(status, {
-    "content-type": "application/json",
-    "content-length": Buffer.byteLength(json),
-    ...(status === 503 ? { "retry-after": "1" } : {}),
-    ...(status === 401 ? { "www-authenticate": 'Basic realm="server"' } : {}),
-    ...(response.req.complete ? {} : { connection: "close" }),
-  });
-  response.end(json);
+  const { headers, json } = refusal(status, error, reason, !response.req.complete);
+  response.writeHead(status, headers).end(json);
 }
 
 /** Sends a request to where its database is served from. One that changes nothing is sent again when a server fails. */
@@ -34,8 +26,7 @@ export async function forward(incoming: Incoming, home: Home): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     const admission = await home.admit();
     if (response.destroyed) return admission?.release();
-    if (!admission)
-      return refuse(response, 503, "service_unavailable", "the database is not there; try again");
+    if (!admission) return refuse(response, 503, "service_unavailable", nowhere);
     const outcome = await exchange(incoming, body, admission, home).finally(admission.release);
     if (outcome === "done") return;
     const settled = home.healthOf(admission.side)?.settled();
@@ -45,33 +36,15 @@ export async function forward(incoming: Incoming, home: Home): Promise<void> {
       await settled;
       continue;
     }
-    const reason = isSafe(incoming)
-      ? "the database failed; try again"
-      : "the database failed while this was being done, and it may have been done or not; look before you do it again";
-    return refuse(response, 503, "service_unavailable", reason);
+    return refuse(response, 503, "service_unavailable", failureOf(isSafe(incoming)));
   }
 }
 
-/** What only reads, though it is a POST. */
-const reading = new Set([
-  "_find",
-  "_explain",
-  "_all_docs",
-  "_bulk_get",
-  "_revs_diff",
-  "_missing_revs",
-  "_changes",
-  "_view",
-]);
+type Outcome = "done" | Failure;
 
-function isSafe({ request, path }: Incoming): boolean {
-  if (request.method === "GET" || request.method === "HEAD") return true;
-  return request.method === "POST" && (reading.has(path[1] ?? "") || path[3] === "_view");
-}
+const isSafe = ({ request, path }: Incoming) => isReading(request.method ?? "", path);
 
-type Outcome = "done" | "failed" | "not sent";
-
-/** One attempt. "not sent": the server was not there at all. */
+/** One attempt. */
 async function exchange(
   incoming: Incoming,
   body: Buffer | null,
@@ -194,7 +167,7 @@ function endFeed({ response, search }: Incoming, answer: IncomingMessage | null)
 /** The path at a server, its `since` in the server's own terms. At the remote the database may have another name. */
 function targetOf({ request, path, search }: Incoming, side: Side, home: Home): string {
   const [whole = ""] = (request.url ?? "/").split("?");
-  const plain = side === "local" ? whole : whole.replace(/^\/[^/]*/, "");
+  const plain = pathAt(side, whole);
   if (path[1] !== "_changes" || search === "") return plain + search;
   const query = new URLSearchParams(search);
   const since = query.get("since") ?? request.headers["last-event-id"];

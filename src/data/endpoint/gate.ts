@@ -1,41 +1,36 @@
-import type { IncomingMessage, Server, ServerResponse } from "node:http";
-import { createServer } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
 import { z } from "zod";
-import { type Account, isPasswordOf } from "../accounts.ts";
-import { endedSession, sessionCookie, sessionName } from "../session-cookie.ts";
+import { isPasswordOf } from "../accounts.ts";
+import { endedSession, sessionCookie } from "../session-cookie.ts";
+import { mostHead, requestMs } from "./connection.ts";
+import { authenticate, type Entrance, leadsOut, readTarget, sessionKey } from "./entrance.ts";
 import { forward, type Incoming, refuse } from "./forward.ts";
-import type { Home } from "./home.ts";
 
-/** What the gate needs to know. */
-export type Entrance = {
-  home(app: string): Home | undefined;
-  /** The home of the app whose Basic authentication this is, letter by letter. */
-  entering(authorization: string): Home | undefined;
-  cookieKey: string;
-};
-
-/** Functions of design documents through which a CouchDB would lead out of the database. */
-const leadingOut = new Set(["_rewrite", "_show", "_list", "_update"]);
-
-/** The door of all apps to their databases: who is it, is it his database, and then on to where that is served from. */
-export function createGate(entrance: Entrance): Server {
-  const server = createServer({ maxHeaderSize: 64 * 1024 }, (request, response) => {
+/**
+ * The general path of all apps to their databases: who is it, is it his database, and then on to where that is served from.
+ * It listens nowhere: connections bring it the requests that are not for the byte path. `onAnswered`: one has its answer,
+ * or will never have it.
+ */
+export function createGate(entrance: Entrance, onAnswered: (stream: Duplex) => void): Server {
+  const options = { maxHeaderSize: mostHead, requestTimeout: requestMs, keepAliveTimeout: 0 };
+  const server = createServer(options, (request, response) => {
+    response.once("close", () => onAnswered(request.socket));
     enter(request, response, entrance).catch(() => response.destroy()); // The app has gone while it was sending.
   });
-  server.maxConnections = 8192;
-  server.keepAliveTimeout = 75_000;
-  server.requestTimeout = 300_000;
+  server.emit("listening"); // When Node begins to watch for requests that take too long.
   return server;
 }
 
 async function enter(request: IncomingMessage, response: ServerResponse, entrance: Entrance): Promise<void> {
-  const incoming = read(request, response);
-  if (!incoming) return refuse(response, 400, "bad_request", "the path is not one of CouchDB's");
-  const { path } = incoming;
+  const target = readTarget(request.url ?? "/");
+  if (!target) return refuse(response, 400, "bad_request", "the path is not one of CouchDB's");
+  const incoming = { request, response, ...target };
+  const { path } = target;
   const [first = ""] = path;
   if (first === "_up") return send(response, 200, { status: "ok" });
   if (first === "_session" && request.method !== "GET") return session(incoming, entrance);
-  const home = authenticate(request, entrance);
+  const home = authenticate(request.headers, entrance);
   if (!home) {
     if (first === "_session" && isAnonymous(request)) return tellSession(response, null);
     return refuse(response, 401, "unauthorized", "Name or password is incorrect.");
@@ -45,53 +40,12 @@ async function enter(request: IncomingMessage, response: ServerResponse, entranc
   if (first === "") return welcome(response);
   if (first === "_uuids") return uuids(incoming);
   if (first !== app) return refuse(response, 403, "forbidden", "You are not allowed to access this db.");
-  if (leadingOut.has(path[3] ?? ""))
-    return refuse(response, 501, "not_implemented", `${path[3]} is not there`);
+  if (leadsOut(path)) return refuse(response, 501, "not_implemented", `${path[3]} is not there`);
   await forward(incoming, home);
-}
-
-/** Null for what could mean one thing here and another at the server behind. */
-function read(request: IncomingMessage, response: ServerResponse): Incoming | null {
-  const url = request.url ?? "/";
-  const mark = url.indexOf("?");
-  const whole = mark < 0 ? url : url.slice(0, mark);
-  if (!whole.startsWith("/")) return null;
-  try {
-    // The ids of design documents hold a slash, which clients encode or not.
-    const path = whole
-      .replace(/^(\/[^/]+\/_(?:design|local))%2f/i, "$1/")
-      .split("/")
-      .slice(1)
-      .map(decodeURIComponent);
-    if (path.some((part) => part === "." || part === "..")) return null;
-    if (path.at(-1) === "") path.pop();
-    return { request, response, path, search: mark < 0 ? "" : url.slice(mark) };
-  } catch {
-    return null;
-  }
 }
 
 const isAnonymous = ({ headers }: IncomingMessage) =>
   headers.authorization === undefined && headers.cookie === undefined;
-
-/** Settled anew for every request. */
-function authenticate({ headers }: IncomingMessage, { home, entering, cookieKey }: Entrance): Home | null {
-  const known = headers.authorization === undefined ? undefined : entering(headers.authorization);
-  if (known) return known;
-  const basic = /^Basic\s+([A-Za-z0-9+/=_-]+)$/i.exec(headers.authorization ?? "")?.[1];
-  if (basic !== undefined) {
-    const text = Buffer.from(basic, "base64").toString("utf8");
-    const colon = text.indexOf(":");
-    const found = home(text.slice(0, Math.max(0, colon)));
-    return found && isPasswordOf(found.account, text.slice(colon + 1)) ? found : null;
-  }
-  const name = sessionName(headers.cookie, (app) => keyOf(home(app)?.account, cookieKey));
-  return name === null ? null : (home(name) ?? null);
-}
-
-/** A session ends when the app's password changes. */
-const keyOf = (account: Account | undefined, cookieKey: string) =>
-  account ? `${cookieKey}:${account.password}` : null;
 
 const Credentials = z.object({ name: z.string(), password: z.string() });
 
@@ -105,7 +59,7 @@ async function session({ request, response }: Incoming, entrance: Entrance): Pro
   if (!found || !isPasswordOf(found.account, given.password)) {
     return refuse(response, 401, "unauthorized", "Name or password is incorrect.");
   }
-  const cookie = sessionCookie(given.name, keyOf(found.account, entrance.cookieKey) ?? "");
+  const cookie = sessionCookie(given.name, sessionKey(found.account, entrance.cookieKey) ?? "");
   send(response, 200, { ok: true, name: given.name, roles: [] }, { "set-cookie": cookie });
 }
 

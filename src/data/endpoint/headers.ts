@@ -6,7 +6,8 @@ const names = (list: string): ReadonlySet<string> => new Set(list.split(" "));
 /** What concerns one connection only, and what the endpoint says in its own words. */
 const notAsked = names(
   "connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer transfer-encoding upgrade " +
-    "expect host authorization cookie last-event-id content-length",
+    "expect host authorization cookie last-event-id content-length " +
+    "x-auth-couchdb-username x-auth-couchdb-roles x-auth-couchdb-token",
 );
 const notAnswered = names("connection keep-alive transfer-encoding set-cookie www-authenticate trailer");
 

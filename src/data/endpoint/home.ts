@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import type { Wires } from "../../http/wires.ts";
 import { backoff } from "../../lib/backoff.ts";
 import type { Log } from "../../lib/log.ts";
 import type { Account } from "../accounts.ts";
@@ -18,7 +19,7 @@ import { ServingRecord } from "./serving-record.ts";
 import { Upkeep } from "./upkeep.ts";
 
 /** What all homes have in common. `state`: the directory of what is kept on the disk. */
-export type HomeParts = { local: LocalServer; state: string; events: Events; log: Log };
+export type HomeParts = { local: LocalServer; wires: Wires; state: string; events: Events; log: Log };
 
 /** What is being written at the remote has this long to end before the database goes home, ms. */
 const quietMs = 500;
@@ -78,6 +79,7 @@ export class Home {
         ? null
         : watchSecondHome(
             account.remote,
+            parts.wires,
             () => this.#record.mark,
             (found) => this.#beginAnew(found),
           );
@@ -87,6 +89,7 @@ export class Home {
       remote: this.remote,
       requests: this.#requests,
       serving: this.serving,
+      isThere: () => this.#upkeep.isProvisioned,
       isProvisioned: () => this.#isProvisioned(),
     });
     if (this.remote) void this.#live();
@@ -97,6 +100,11 @@ export class Home {
     const checkpoints = await Checkpoints.open(file("checkpoints"));
     const record = await ServingRecord.open(file("serving"));
     return new Home(account, { ...parts, checkpoints, record });
+  }
+
+  /** Where a request goes at once; null when that is not clear: ask `admit`. */
+  admitNow(): Admission | null {
+    return this.#admissions.admitNow();
   }
 
   /** Where a request goes now; waits while that is being decided. Null: nowhere, for the moment. */

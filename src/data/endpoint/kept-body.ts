@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 
 /** Bodies up to this are kept, so that a request can be sent again, bytes. */
-const keptBytes = 1024 * 1024;
+export const keptBytes = 1024 * 1024;
 const noBody = Buffer.alloc(0);
 
 /** The whole of a small body; null: it is long, or its length is not known, and is passed on as it comes. */

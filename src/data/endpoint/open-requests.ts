@@ -4,7 +4,8 @@ import { setTimeout as pause } from "node:timers/promises";
 export class OpenRequests {
   #gate: Promise<void> | null = null;
   #count = 0;
-  #quiet = Promise.withResolvers<void>();
+  /** Somebody waits for nothing to be under way. */
+  #quiet: PromiseWithResolvers<void> | null = null;
 
   get areClosed(): boolean {
     return this.#gate !== null;
@@ -23,9 +24,7 @@ export class OpenRequests {
       if (isOver) return;
       isOver = true;
       this.#count -= 1;
-      if (this.#count > 0) return;
-      this.#quiet.resolve();
-      this.#quiet = Promise.withResolvers();
+      if (this.#count === 0) this.#quiet?.resolve();
     };
   }
 
@@ -44,7 +43,9 @@ export class OpenRequests {
 
   async #untilQuiet(patienceMs: number): Promise<void> {
     if (this.#count === 0) return;
+    this.#quiet = Promise.withResolvers();
     const inTime = await Promise.race([this.#quiet.promise.then(() => true), pause(patienceMs, false)]);
+    this.#quiet = null;
     if (!inTime) throw new Error("what is under way at the remote database did not end in time");
   }
 }

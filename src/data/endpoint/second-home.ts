@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import type { Wires } from "../../http/wires.ts";
 import { Backend } from "./backend.ts";
 import { Health } from "./health.ts";
 
@@ -11,10 +12,11 @@ export type Found = "ours" | "another" | "none";
 /** `mark`: by which it is known again; null: it has none yet. `begin` makes of what was found one that can be served. */
 export function watchSecondHome(
   url: string,
+  wires: Wires,
   mark: () => string | null,
   begin: (found: Exclude<Found, "ours">) => Promise<void>,
 ): Remote {
-  const backend = new Backend({ url });
+  const backend = new Backend({ url }, wires);
   const probe = async (signal: AbortSignal) => {
     const found = await look(backend, mark(), signal);
     if (found !== "ours") await begin(found);
@@ -34,7 +36,8 @@ export function watchSecondHome(
 /** A local document, which is not replicated and goes with its database. */
 const pathOf = (mark: string) => `/_local/maestro-${mark}`;
 
-async function look(backend: Backend, mark: string | null, signal: AbortSignal): Promise<Found> {
+/** Rejects when that cannot be told now. */
+export async function look(backend: Backend, mark: string | null, signal?: AbortSignal): Promise<Found> {
   if (mark !== null && (await backend.has(pathOf(mark), signal))) return "ours";
   if (!(await backend.has("", signal))) return "none";
   return mark === null ? "ours" : "another";

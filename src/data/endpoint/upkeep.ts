@@ -1,7 +1,9 @@
+import { Serializer } from "../../lib/serialize.ts";
 import type { Account } from "../accounts.ts";
+import type { Backend } from "./backend.ts";
 import { provision } from "./provision.ts";
 import type { DirectionReport } from "./replication.ts";
-import { type Found, leaveMark, type Remote } from "./second-home.ts";
+import { type Found, leaveMark, look, type Remote } from "./second-home.ts";
 import type { LocalServer } from "./servers.ts";
 import type { ServingRecord } from "./serving-record.ts";
 
@@ -10,8 +12,12 @@ export class Upkeep {
   readonly #account: Account;
   readonly #local: LocalServer;
   readonly #record: ServingRecord;
+  /** What is found out about the second home while replication is being begun concerns the one that was there before. */
+  readonly #turns = new Serializer<"replication">();
   #provisioned: Promise<void> | null = null;
   #isReplicated = false;
+  /** The user and the database have been made at the local server, or found there. */
+  isProvisioned = false;
 
   constructor(account: Account, local: LocalServer, record: ServingRecord) {
     this.#account = account;
@@ -24,6 +30,7 @@ export class Upkeep {
     this.#provisioned ??= provision(this.#local.backend, this.#account);
     try {
       await this.#provisioned;
+      this.isProvisioned = true;
     } catch (error) {
       this.#provisioned = null;
       throw error;
@@ -31,7 +38,11 @@ export class Upkeep {
   }
 
   /** Sees to it that replication is going on. Begun again after each failure: nobody waits for a replicator's patience. */
-  async replicate({ backend, health }: Remote): Promise<void> {
+  replicate(remote: Remote): Promise<void> {
+    return this.#turns.run("replication", () => this.#replicate(remote));
+  }
+
+  async #replicate({ backend, health }: Remote): Promise<void> {
     const { app, remote } = this.#account;
     if (remote === null || !health.isWell) {
       this.#isReplicated = false;
@@ -42,6 +53,9 @@ export class Upkeep {
     const lives =
       reports.length === 2 && reports.every(({ state }) => state === "running" || state === "idle");
     if (this.#isReplicated && lives) return;
+    // It may have been put in the place of the one that replication failed with.
+    const found = await look(backend, this.#record.mark);
+    if (found !== "ours") await this.#beginAnew(backend, found);
     if (this.#record.mark === null) await this.#record.note(await leaveMark(backend));
     await this.#local.replicator.ensure(app, remote);
     this.#isReplicated = true;
@@ -66,7 +80,11 @@ export class Upkeep {
   }
 
   /** The second home has not what was there: nobody is sent there until everything is there again. */
-  async beginAnew({ backend }: Remote, found: Found): Promise<void> {
+  beginAnew(remote: Remote, found: Found): Promise<void> {
+    return this.#turns.run("replication", () => this.#beginAnew(remote.backend, found));
+  }
+
+  async #beginAnew(backend: Backend, found: Found): Promise<void> {
     this.#isReplicated = false;
     if (this.#record.mark !== null) await this.stop();
     await this.#record.unseed();

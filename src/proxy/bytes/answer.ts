@@ -1,10 +1,10 @@
-import { type Body, closeBody, noBody } from "./body.ts";
-import { composeBuffer, writeComposed } from "./buffers.ts";
-import { type Ending, writeResponse } from "./compose.ts";
+import { type Body, closeBody, noBody } from "../../http/body.ts";
+import { composeBuffer, writeComposed } from "../../http/buffers.ts";
+import { endsLine, Gathered } from "../../http/gathered.ts";
+import { type Ending, mostAnswerHead, notHttp, ResponseHead } from "../../http/response.ts";
+import type { Wire } from "../../http/wire.ts";
+import { writeResponse } from "../../http/write-response.ts";
 import type { ComposedRequest } from "./composed.ts";
-import { endsLine, Gathered } from "./gathered.ts";
-import { mostAnswerHead, notHttp, ResponseHead } from "./response.ts";
-import type { Wire } from "./wire.ts";
 
 /** Answers to one request that are none yet (RFC 9110, 15.2): nobody needs as many. */
 const mostInformation = 16;

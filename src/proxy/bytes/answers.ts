@@ -1,6 +1,6 @@
 import { STATUS_CODES } from "node:http";
+import type { RequestHead } from "../../http/request.ts";
 import { Refusal } from "../refusal.ts";
-import type { RequestHead } from "./request.ts";
 
 /** Maestro's own answers, as bytes. A `HEAD` gets the head alone. `accept`: what the client says it reads. */
 export function plainAnswer(

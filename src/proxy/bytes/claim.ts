@@ -1,12 +1,13 @@
+import type { UpstreamConnection } from "../../http/pool.ts";
+import type { Reader, Wire } from "../../http/wire.ts";
 import type { Upstream } from "../../protocol/worker.ts";
 import type { Bounds } from "../bounds.ts";
 import type { Lease } from "../lease.ts";
 import type { Passage } from "../passage.ts";
 import type { Place } from "../routes.ts";
 import type { ComposedRequest } from "./composed.ts";
-import type { Pools, UpstreamConnection } from "./pool.ts";
+import type { Pools } from "./pools.ts";
 import { strip } from "./strip.ts";
-import type { Reader, Wire } from "./wire.ts";
 
 /** What an exchange has of an instance, until it is given back: the lease, and a connection. */
 export class Claim {

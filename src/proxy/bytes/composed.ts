@@ -1,8 +1,8 @@
+import { space } from "../../http/characters.ts";
+import { mostUnread } from "../../http/inbox.ts";
+import type { RequestHead } from "../../http/request.ts";
 import type { Asked } from "../mounts.ts";
 import type { Place } from "../routes.ts";
-import { space } from "./characters.ts";
-import { mostUnread } from "./inbox.ts";
-import type { RequestHead } from "./request.ts";
 
 /** A request as an instance gets it: its head, and as much of its body as had come with that. */
 export class ComposedRequest implements Asked {

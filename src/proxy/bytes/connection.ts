@@ -1,18 +1,18 @@
+import type { Body } from "../../http/body.ts";
+import { type Deadlines, never, type Timed } from "../../http/deadlines.ts";
+import { Inbox, type Taker } from "../../http/inbox.ts";
+import type { RequestHead } from "../../http/request.ts";
+import { clientTimes } from "../../http/times.ts";
+import type { Open, Reader, Wire } from "../../http/wire.ts";
 import { closesAfter, Refusal } from "../refusal.ts";
 import { plainAnswer, refusalFor } from "./answers.ts";
-import type { Body } from "./body.ts";
 import { requestFor } from "./compose.ts";
 import { ComposedRequest } from "./composed.ts";
 import { countServed } from "./count.ts";
-import { type Deadlines, never, type Timed } from "./deadlines.ts";
 import { Exchange, type ExchangeOptions } from "./exchange.ts";
-import { Inbox, type Taker } from "./inbox.ts";
 import type { Introduced } from "./introduction.ts";
 import { Origin } from "./origin.ts";
-import type { RequestHead } from "./request.ts";
 import { splice } from "./splice.ts";
-import { clientTimes } from "./times.ts";
-import type { Open, Reader, Wire } from "./wire.ts";
 
 /** What the access log wants to know. */
 export type Served = { exchange: Exchange; address: string };

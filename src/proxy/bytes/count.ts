@@ -1,5 +1,5 @@
+import type { Wire } from "../../http/wire.ts";
 import type { Exchange } from "./exchange.ts";
-import type { Wire } from "./wire.ts";
 
 /** Counts what an exchange has come to. A tunnel has a connection to the instance that nobody else has used. */
 export function countServed({ request, answer, status }: Exchange, tunnel: Wire | null): void {

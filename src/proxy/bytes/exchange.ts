@@ -1,17 +1,17 @@
+import type { Body } from "../../http/body.ts";
+import { never } from "../../http/deadlines.ts";
+import type { UpstreamConnection } from "../../http/pool.ts";
+import { type Ending, notHttp, type ResponseHead } from "../../http/response.ts";
+import type { Reader, Wire } from "../../http/wire.ts";
 import { type Bounds, unbounded } from "../bounds.ts";
 import { dropPassage, type Passage, type Passages } from "../passage.ts";
 import { lateAnswer, lateBody, Refusal, tooLarge } from "../refusal.ts";
 import { setCookieLine } from "../sticky.ts";
 import { Answer, type Asker } from "./answer.ts";
-import type { Body } from "./body.ts";
 import { Claim } from "./claim.ts";
-import type { Ending } from "./compose.ts";
 import type { ComposedRequest } from "./composed.ts";
 import type { ClientConnection } from "./connection.ts";
-import { never } from "./deadlines.ts";
-import type { Pools, UpstreamConnection } from "./pool.ts";
-import { notHttp, type ResponseHead } from "./response.ts";
-import type { Reader, Wire } from "./wire.ts";
+import type { Pools } from "./pools.ts";
 
 export type ExchangeOptions = { passages: Passages<UpstreamConnection>; pools: Pools };
 

@@ -1,8 +1,8 @@
+import { HandedConnection } from "../../http/handed.ts";
+import type { Open } from "../../http/wire.ts";
 import { ClientConnection, type ConnectionOptions } from "./connection.ts";
-import { HandedConnection } from "./handed.ts";
 import { Introducer } from "./introducer.ts";
 import type { Introduced } from "./introduction.ts";
-import type { Open } from "./wire.ts";
 
 export type ByteFrontOptions = Omit<ConnectionOptions, "onRequest" | "onClose" | "onUncommon"> & {
   onClose(): void;
@@ -37,7 +37,9 @@ export class ByteFront {
       },
       onUncommon: (client, unread) => {
         this.#clients.delete(client);
-        options.onUncommon(new HandedConnection(client.wire, unread, client.origin, options.deadlines));
+        const handed = new HandedConnection(client.wire, unread, client.origin, options.deadlines);
+        client.wire.reader = handed;
+        options.onUncommon(handed);
       },
     };
   }

@@ -1,7 +1,7 @@
-import type { Deadlines, Timed } from "./deadlines.ts";
+import type { Deadlines, Timed } from "../../http/deadlines.ts";
+import { clientTimes } from "../../http/times.ts";
+import type { Open, Reader, Wire } from "../../http/wire.ts";
 import { type Introduced, Introduction } from "./introduction.ts";
-import { clientTimes } from "./times.ts";
-import type { Open, Reader, Wire } from "./wire.ts";
 
 /** A connection of which a balancer still has to say whose it is. Whoever does not say it is answered nothing. */
 export class Introducer implements Reader, Timed {

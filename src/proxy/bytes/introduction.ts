@@ -1,7 +1,7 @@
 import { isIPv4, isIPv6 } from "node:net";
-import { byteAt } from "./characters.ts";
-import { Gathered } from "./gathered.ts";
-import { Malformed } from "./malformed.ts";
+import { byteAt } from "../../http/characters.ts";
+import { Gathered } from "../../http/gathered.ts";
+import { Malformed } from "../../http/malformed.ts";
 
 /** Where a connection really comes from, and which port it was made to; null when the one in between does not tell. */
 export type Introduced = { address: string; port: number } | null;

@@ -1,6 +1,6 @@
+import type { Wire } from "../../http/wire.ts";
 import { plainAddress } from "../headers.ts";
 import type { Introduced } from "./introduction.ts";
-import type { Wire } from "./wire.ts";
 
 /** Where a connection's requests come from, and how an instance is told. */
 export class Origin {

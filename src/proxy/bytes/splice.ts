@@ -1,6 +1,6 @@
-import type { Deadlines } from "./deadlines.ts";
-import { Idle } from "./idle.ts";
-import type { Reader, Wire } from "./wire.ts";
+import type { Deadlines } from "../../http/deadlines.ts";
+import { Idle } from "../../http/idle.ts";
+import type { Reader, Wire } from "../../http/wire.ts";
 
 /**
  * When one side has ended, how long the other may take to end too, ms without a byte. A WebSocket knows no half-closed

@@ -1,5 +1,5 @@
+import { space } from "../../http/characters.ts";
 import { withoutPrefix } from "../mounts.ts";
-import { space } from "./characters.ts";
 
 const sent = /\r\nX-Forwarded-Prefix:[ \t]*([^\r\n]*)/gi;
 

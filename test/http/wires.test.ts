@@ -1,8 +1,8 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { describe, expect, it } from "vitest";
-import type { Reader, Wire } from "../../src/proxy/bytes/wire.ts";
-import { findWires, handleWires, socketWires, type Wires } from "../../src/proxy/bytes/wires.ts";
+import type { Reader, Wire } from "../../src/http/wire.ts";
+import { findWires, handleWires, socketWires, type Wires } from "../../src/http/wires.ts";
 
 /** Keeps what it is told of a wire. */
 class Witness implements Reader {

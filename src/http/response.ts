@@ -1,11 +1,14 @@
-import { Refusal } from "../refusal.ts";
 import { type Body, bodyUntilClose, chunkedBody, countedBody, noBody } from "./body.ts";
 import { byteAt, cr, isValue, lf, space, standsAt } from "./characters.ts";
 import { ConnectionField } from "./connection-field.ts";
 import { Fields, incomplete, kinds } from "./fields.ts";
+import { Refusal } from "./refusal.ts";
 
 /** Bytes that an answer's head may have. */
 export const mostAnswerHead = 32_768;
+
+/** What the head that a client gets says about the connection: it ends, or has become a tunnel. */
+export type Ending = "kept" | "closed" | "upgraded";
 
 const version = "HTTP/1.";
 const eventStream = "text/event-stream";

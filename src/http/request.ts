@@ -1,12 +1,12 @@
-import { malformed, Refusal } from "../refusal.ts";
 import { type Body, chunkedBody, countedBody, noBody } from "./body.ts";
 import { byteAt, cr, isText, lf } from "./characters.ts";
 import { ConnectionField } from "./connection-field.ts";
 import { Fields, incomplete, kinds, tooManyFields } from "./fields.ts";
+import { malformed, Refusal } from "./refusal.ts";
 import { RequestLine } from "./request-line.ts";
 
-/** Bytes that a head may have; Node's own limit, so that both paths have the same. */
-export const mostHead = 16_384;
+/** Bytes that a head may usually have: Node's own limit, so that both paths of the proxy have the same. */
+const usualMost = 16_384;
 
 export const headTooLarge = () => new Refusal(431, "The head of the request is too large.");
 
@@ -18,6 +18,13 @@ const hostForm = /^(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{0,5})
  * request: what is to be kept is taken out of it before the next is read.
  */
 export class RequestHead {
+  /** Bytes that one may have. */
+  readonly most: number;
+  readonly #isRemembering: boolean;
+  /** The field section of the head before, with its empty line; null for one that does not mean the same elsewhere. */
+  #before: Buffer | null = null;
+  /** The fields are those of the head before, byte by byte, and so is what they say. */
+  isLikeBefore = false;
   readonly fields = new Fields();
   readonly #line = new RequestLine();
   readonly #connection = new ConnectionField();
@@ -35,6 +42,13 @@ export class RequestHead {
   expectsContinue = false;
   /** The client asks for a tunnel of this protocol (RFC 9110, 7.8); null when it does not, or cannot have one. */
   upgrade: string | null = null;
+  #hasUpgrade = false;
+
+  /** `isRemembering`: for the requests of one connection, which repeat most of their heads. */
+  constructor({ most = usualMost, isRemembering = false } = {}) {
+    this.most = most;
+    this.#isRemembering = isRemembering;
+  }
 
   /** False when more bytes are needed. Throws a `Refusal` for what is malformed or ambiguous. */
   read(bytes: Buffer, from: number, end: number): boolean {
@@ -43,15 +57,36 @@ export class RequestHead {
     this.start = lineStart;
     const fieldsStart = this.#line.read(bytes, lineStart, end);
     this.isUncommon = this.#line.isUncommon;
-    if (fieldsStart === incomplete) return isWithin(end - lineStart);
+    if (fieldsStart === incomplete) return this.#isWithin(end - lineStart);
+    this.isLikeBefore = this.#isBeforeAt(bytes, fieldsStart, end);
+    if (this.isLikeBefore) return true;
+    this.#before = null; // Of what is read now a part may be all that comes.
     const read = this.fields.read(bytes, fieldsStart, end);
-    if (read === incomplete) return isWithin(end - lineStart);
+    if (read === incomplete) return this.#isWithin(end - lineStart);
     if (read === tooManyFields) throw headTooLarge();
     if (read < 0) throw malformed("a header is not a header");
-    isWithin(read - lineStart);
+    this.#isWithin(read - lineStart);
     this.end = read;
     this.#readFields(bytes);
+    if (this.#isRemembering) this.#remember(bytes, fieldsStart);
     return true;
+  }
+
+  #isBeforeAt(bytes: Buffer, fieldsStart: number, end: number): boolean {
+    const before = this.#before;
+    if (before === null || this.isUncommon) return false;
+    const sameEnd = fieldsStart + before.length;
+    if (sameEnd > end || before.compare(bytes, fieldsStart, sameEnd) !== 0) return false;
+    this.#isWithin(sameEnd - this.start);
+    this.fields.moveTo(fieldsStart);
+    this.end = sameEnd;
+    return true;
+  }
+
+  /** What it says with any request line that is not uncommon: of `Upgrade` that depends on the method. */
+  #remember(bytes: Buffer, fieldsStart: number): void {
+    const isPlain = !this.isUncommon && !this.#hasUpgrade;
+    this.#before = isPlain ? Buffer.from(bytes.subarray(fieldsStart, this.end)) : null;
   }
 
   /** The connection may carry another request after this one. */
@@ -77,6 +112,11 @@ export class RequestHead {
     return this.#line.isFor(bytes, path);
   }
 
+  /** What it asks for, with the query. */
+  target(bytes: Buffer): string {
+    return bytes.toString("latin1", this.#line.targetStart, this.#line.targetEnd);
+  }
+
   /** Whether it may be sent once more when nobody knows what became of it. */
   get isRepeatable(): boolean {
     return !this.hasBody && safeMethods.has(this.method);
@@ -85,6 +125,12 @@ export class RequestHead {
   body(): Body {
     if (this.isChunked) return chunkedBody();
     return this.contentLength === 0 ? noBody : countedBody(this.contentLength);
+  }
+
+  /** Always false, for a head that is not whole; throws when it is too large to become one. */
+  #isWithin(length: number): false {
+    if (length > this.most) throw headTooLarge();
+    return false;
   }
 
   #readFields(bytes: Buffer): void {
@@ -125,6 +171,7 @@ export class RequestHead {
           break;
       }
     }
+    this.#hasUpgrade = upgradeAt !== -1;
     if (this.isChunked && lengthAt !== -1) throw malformed("both Content-Length and Transfer-Encoding");
     this.#readHost(bytes);
     if (this.#connection.isUpgrade && upgradeAt !== -1) this.#readUpgrade(fields.value(bytes, upgradeAt));
@@ -174,10 +221,4 @@ function skipEmptyLines(bytes: Buffer, from: number, end: number): number {
     at += 2;
   }
   return at;
-}
-
-/** Always false, for a head that is not whole; throws when it is too large to become one. */
-function isWithin(length: number): false {
-  if (length > mostHead) throw headTooLarge();
-  return false;
 }

@@ -1,84 +1,46 @@
 import { once } from "node:events";
 import { connect } from "node:net";
-import type { Upstream } from "../../protocol/worker.ts";
-import type { Connections } from "../passage.ts";
 import { type Deadlines, never, type Timed } from "./deadlines.ts";
 import type { Open, Reader, Wire } from "./wire.ts";
 import type { Wires } from "./wires.ts";
 
-/** Node apps close a connection that was idle for 5 s: below it, so that no request meets the close half-way. */
+/** Node's servers close a connection that was idle for 5 s: below it, so that no request meets the close half-way. */
 const idleMs = 4000;
-/** Connections to one instance that are kept while nobody uses them. */
+/** Connections to one server that are kept while nobody uses them. */
 const mostIdle = 256;
 
-/** The byte path's connections to every instance. */
-export class Pools implements Connections<UpstreamConnection> {
-  readonly #pools = new Map<string, Pool>();
+export type TcpAddress = { host: string; port: number };
+/** Of a unix socket. */
+export type UnixAddress = { path: string };
+
+/** The connections to one server. Those that wait for a request are `idle`; the latest used is the last. */
+export class Pool<Address extends TcpAddress | UnixAddress = TcpAddress | UnixAddress> {
+  readonly address: Address;
+  readonly idle: UpstreamConnection[] = [];
+  /** All of them, and those that are about to be. */
+  open = 0;
   readonly #wires: Wires;
   readonly #deadlines: Deadlines;
+  #isClosed = false;
 
-  constructor(wires: Wires, deadlines: Deadlines) {
+  constructor(address: Address, wires: Wires, deadlines: Deadlines) {
+    this.address = address;
     this.#wires = wires;
     this.#deadlines = deadlines;
   }
 
-  hasIdle(upstream: Upstream): boolean {
-    return this.#to(upstream).idle.length > 0;
-  }
-
-  /** The latest used of those that are idle. */
-  takeIdle(upstream: Upstream): UpstreamConnection | null {
-    return this.#to(upstream).take();
-  }
-
-  /** Rejects with the system error, or with the signal's reason. */
-  async connect(upstream: Upstream, signal: AbortSignal): Promise<UpstreamConnection> {
-    const { host, port } = upstream;
-    const socket = connect({ host, port, noDelay: true, allowHalfOpen: true }).pause();
+  /** A new one. Rejects with the system error, or with the signal's reason. */
+  async connect(signal: AbortSignal): Promise<UpstreamConnection> {
+    this.open += 1;
+    const socket = connect({ ...this.address, noDelay: true, allowHalfOpen: true }).pause();
     try {
       await once(socket, "connect", { signal });
-      const open: Open = (reader) => this.#wires.over(socket, reader);
-      return new UpstreamConnection(open, this.#to(upstream), this.#deadlines);
+      return new UpstreamConnection((reader) => this.#wires.over(socket, reader), this, this.#deadlines);
     } catch (error) {
+      this.open -= 1;
       socket.destroy();
       throw error;
     }
-  }
-
-  /** Instances that can no longer be claimed keep no idle connections: now, nor when what is under way has ended. */
-  keepOnly(upstreams: readonly Upstream[]): void {
-    const kept = new Set(upstreams.map(({ instance }) => instance));
-    for (const [instance, pool] of this.#pools) {
-      if (kept.has(instance)) continue;
-      this.#pools.delete(instance);
-      pool.close();
-    }
-  }
-
-  #to(upstream: Upstream): Pool {
-    const known = this.#pools.get(upstream.instance);
-    if (known?.leadsTo(upstream)) return known;
-    known?.close();
-    const pool = new Pool(upstream);
-    this.#pools.set(upstream.instance, pool);
-    return pool;
-  }
-}
-
-/** The connections to one instance that wait for a request; the latest used is the last. */
-class Pool {
-  readonly host: string;
-  readonly port: number;
-  readonly idle: UpstreamConnection[] = [];
-  #isClosed = false;
-
-  constructor({ host, port }: Upstream) {
-    this.host = host;
-    this.port = port;
-  }
-
-  leadsTo({ host, port }: Upstream): boolean {
-    return this.host === host && this.port === port;
   }
 
   take(): UpstreamConnection | null {
@@ -102,7 +64,7 @@ class Pool {
   }
 }
 
-/** One connection to an instance: lent to an exchange, or idle. Whatever comes while it is idle answers nobody. */
+/** One connection to a server: lent to an exchange, or idle. Whatever comes while it is idle answers nobody. */
 export class UpstreamConnection implements Reader, Timed {
   readonly wire: Wire;
   dueAt = never;
@@ -123,7 +85,7 @@ export class UpstreamConnection implements Reader, Timed {
     this.#borrower = borrower;
   }
 
-  /** Nobody is told any more. It is kept for the next request, if the instance still has one to expect. */
+  /** Nobody is told any more. It is kept for the next request, if the server still has one to expect. */
   giveBack(mayBeKept: boolean): void {
     this.#borrower = null;
     this.wire.isStreaming = false;
@@ -133,6 +95,7 @@ export class UpstreamConnection implements Reader, Timed {
 
   /** It is read by somebody else until it closes. */
   giveAway(): Wire {
+    this.#pool.open -= 1;
     this.#deadlines.delete(this);
     return this.wire;
   }
@@ -154,6 +117,7 @@ export class UpstreamConnection implements Reader, Timed {
 
   onClose(): void {
     this.#deadlines.delete(this);
+    this.#pool.open -= 1;
     this.#pool.drop(this);
     this.#borrower?.onClose();
   }

@@ -1,8 +1,8 @@
-import { malformed, Refusal } from "../refusal.ts";
 import { type Body, noBody } from "./body.ts";
 import { endsLine, Gathered } from "./gathered.ts";
 import { Malformed } from "./malformed.ts";
-import { headTooLarge, mostHead, RequestHead } from "./request.ts";
+import { malformed, Refusal } from "./refusal.ts";
+import { headTooLarge, RequestHead } from "./request.ts";
 import type { Wire } from "./wire.ts";
 
 /** Bytes that are kept for a client that sends more before it is its turn; then it is not read from. */
@@ -21,23 +21,26 @@ export type Taker = {
   onMalformedHead(refusal: Refusal): void;
   /** The beginning of a head, that may take its time. */
   onPartialHead(): void;
-  /** A request for the general path, and what came after it. */
-  onUncommon(unread: Buffer): void;
+  /** A request for the general path, and what came after it. Who has no such path gets them as the others. */
+  onUncommon?(unread: Buffer): void;
 };
 
 /** Read into again for each request; what is needed longer is taken out of it at once. */
-const head = new RequestHead();
+const usualHead = new RequestHead();
 
 /** What comes from a client, cut into requests. Each is read when the one before has been answered. */
 export class Inbox {
   readonly #taker: Taker;
+  readonly #head: RequestHead;
   readonly #unread = new Gathered();
   #body: Body = noBody;
   #isReadingHead = false;
   #isClosed = false;
 
-  constructor(taker: Taker) {
+  /** `head`: one that sets another limit; any number of inboxes can share it. */
+  constructor(taker: Taker, head = usualHead) {
     this.#taker = taker;
+    this.#head = head;
   }
 
   /** Not all of the latest request's body has come. */
@@ -71,7 +74,7 @@ export class Inbox {
     this.#unread.add(bytes, 0, length);
     if (this.#taker.isBusy) this.#limitUnread();
     else if (endsLine(bytes, 0, length)) this.#takeUnread();
-    else if (this.#unread.length > mostHead) this.#taker.onMalformedHead(headTooLarge());
+    else if (this.#unread.length > this.#head.most) this.#taker.onMalformedHead(headTooLarge());
   }
 
   #takeUnread(): void {
@@ -97,9 +100,10 @@ export class Inbox {
 
   /** Returns where what follows on it begins. */
   #takeHead(bytes: Buffer, from: number, end: number): number {
+    const head = this.#head;
     try {
       if (!head.read(bytes, from, end)) this.#keepHead(bytes, from, end);
-      else if (head.isUncommon) this.#taker.onUncommon(bytes.subarray(from, end));
+      else if (head.isUncommon && this.#taker.onUncommon) this.#taker.onUncommon(bytes.subarray(from, end));
       else return this.#begin(bytes, end);
     } catch (error) {
       this.#taker.onMalformedHead(refusalOf(error));
@@ -115,10 +119,10 @@ export class Inbox {
 
   #begin(bytes: Buffer, end: number): number {
     this.#isReadingHead = false;
-    const body = head.body();
-    const next = body.follow(bytes, head.end, end);
+    const body = this.#head.body();
+    const next = body.follow(bytes, this.#head.end, end);
     this.#body = body;
-    this.#taker.onRequest(head, bytes, body);
+    this.#taker.onRequest(this.#head, bytes, body);
     return next;
   }
 

@@ -1,6 +1,6 @@
 import { byteAt, colon, cr, isToken, isValue, lf, space, standsAt, tab } from "./characters.ts";
 
-/** What a field's name means to a proxy. */
+/** What a field's name means to whoever passes it on. */
 export const kinds = {
   other: 0,
   host: 1,
@@ -21,6 +21,15 @@ export const kinds = {
   date: 14,
   contentType: 15,
   forwardedPrefix: 16,
+  authorization: 17,
+  cookie: 18,
+  setCookie: 19,
+  wwwAuthenticate: 20,
+  location: 21,
+  trailer: 22,
+  lastEventId: 23,
+  /** By which a CouchDB that trusts a proxy is told who asks: nobody else may say it. */
+  couchProxy: 24,
 } as const;
 
 const names: Record<string, number> = {
@@ -44,6 +53,16 @@ const names: Record<string, number> = {
   "x-forwarded-prefix": kinds.forwardedPrefix,
   date: kinds.date,
   "content-type": kinds.contentType,
+  authorization: kinds.authorization,
+  cookie: kinds.cookie,
+  "set-cookie": kinds.setCookie,
+  "www-authenticate": kinds.wwwAuthenticate,
+  location: kinds.location,
+  trailer: kinds.trailer,
+  "last-event-id": kinds.lastEventId,
+  "x-auth-couchdb-username": kinds.couchProxy,
+  "x-auth-couchdb-roles": kinds.couchProxy,
+  "x-auth-couchdb-token": kinds.couchProxy,
 };
 
 /** The known names by their length: most fields are of none, or differ in the first letter. */
@@ -78,6 +97,14 @@ export class Fields {
   count = 0;
   /** Behind the last field: where the empty line begins. */
   end = 0;
+
+  /** The same ones have come again, at another place. */
+  moveTo(from: number): void {
+    const by = from - this.start(0);
+    for (let place = 0; place < 4 * this.count; place += 1)
+      this.#places[place] = (this.#places[place] ?? 0) + by;
+    this.end += by;
+  }
 
   /** Returns where the bytes behind the empty line begin; `incomplete` may be read again with more bytes. */
   read(bytes: Buffer, from: number, end: number): number {

@@ -1,6 +1,6 @@
-import { malformed } from "../refusal.ts";
 import { asterisk, byteAt, isTarget, isText, isToken, questionMark, slash, space } from "./characters.ts";
 import { incomplete } from "./fields.ts";
+import { malformed } from "./refusal.ts";
 
 /** Others are left to the general path, which knows which of them are methods. */
 const methods = ["GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"];
@@ -11,6 +11,7 @@ const version10 = "HTTP/1.0\r\n";
 export class RequestLine {
   method = "";
   targetStart = 0;
+  targetEnd = 0;
   isOld = false;
   /** Well-formed, but of a kind that the general path is for. */
   isUncommon = false;
@@ -49,6 +50,7 @@ export class RequestLine {
     while (at < end && byteAt(bytes, at) > space && this.isUncommon) at += 1;
     if (at >= end) return incomplete;
     if (at === start || byteAt(bytes, at) !== space) throw malformed("the request target");
+    this.targetEnd = at;
     if (byteAt(bytes, start) !== slash) this.#checkForm(bytes, start, at);
     return this.#readVersion(bytes, at + 1, end);
   }

@@ -1,9 +1,10 @@
 import { Duplex } from "node:stream";
-import type { Deadlines } from "./deadlines.ts";
-import { never } from "./deadlines.ts";
+import { type Deadlines, never } from "./deadlines.ts";
 import { Idle } from "./idle.ts";
-import type { Origin } from "./origin.ts";
 import type { Reader, Wire } from "./wire.ts";
+
+/** Who the client is, and which port it has connected to. */
+type Peer = { address: string; port: number | undefined };
 
 /**
  * A client's connection as the stream that the general path wants, beginning with the bytes that have been read from
@@ -15,12 +16,12 @@ export class HandedConnection extends Duplex implements Reader {
   readonly #wire: Wire;
   readonly #idle: Idle;
 
-  constructor(wire: Wire, unread: Buffer, { address, port }: Origin, deadlines: Deadlines) {
+  /** What comes over the wire later is told by whoever reads it: the connection itself can be its reader. */
+  constructor(wire: Wire, unread: Buffer, { address, port }: Peer, deadlines: Deadlines) {
     super({ allowHalfOpen: true });
     this.#wire = wire;
     this.remoteAddress = address;
     this.localPort = port;
-    wire.reader = this;
     this.#idle = new Idle([wire], deadlines, () => this.emit("timeout"));
     this.push(Buffer.from(unread));
   }
