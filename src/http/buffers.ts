@@ -11,11 +11,11 @@ const readLength = 65_536;
 export const sharedRead: Buffer = Buffer.allocUnsafeSlow(readLength);
 
 /**
- * For connections that carry a long body: read into, written from, read into again. With four times the length a body
- * costs a fifth less; but a client that does not read its answer keeps one, so only the first of them have that much.
+ * For connections that carry a long body: read into, written from, read into again. With eight times the length a body
+ * costs a quarter less; but a client that does not read its answer keeps one, so only the first of them have that much.
  */
 const kinds = {
-  large: { length: 4 * readLength, most: 64, mostSpare: 64, taken: 0, spare: [] as Buffer[] },
+  large: { length: 8 * readLength, most: 32, mostSpare: 32, taken: 0, spare: [] as Buffer[] },
   usual: {
     length: readLength,
     most: Number.POSITIVE_INFINITY,
