@@ -17,8 +17,13 @@ export const ProxySettings = z.object({
   maxInFlight: z.int().min(1).nullable().optional(),
   /** Visitors stay with the instance that they came to. */
   sticky: z.boolean().optional(),
-  /** How an instance that was taken out shows that it is well: this path, with a status below that. Absent: it accepts. */
-  check: z.object({ path: z.string(), below: z.int() }).optional(),
+  /** Between checks of an instance that serves beside others; null: it is not asked. */
+  checkMs: z.int().min(1).nullable().optional(),
+  /**
+   * How an instance shows that it is well: this path, with a status below that. Absent: it accepts. One that was taken out
+   * is asked until it does; with `everyMs`, the others are asked so often.
+   */
+  check: z.object({ path: z.string(), below: z.int(), everyMs: z.int().min(1).optional() }).optional(),
 });
 export type ProxySettings = z.infer<typeof ProxySettings>;
 
@@ -29,6 +34,9 @@ export const usualBounds = {
   maxBody: 1024 ** 3,
   maxInFlight: 4000,
 } as const;
+
+/** Between checks, where an app says itself how it is. */
+export const usualCheckMs = 10_000;
 
 const units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const;
 const longestMs = 24 * 3_600_000;
@@ -68,10 +76,17 @@ const Written = z.strictObject({
   maxBody: orNone(Size).optional(),
   maxInFlight: orNone(z.int().min(1)).optional(),
   sticky: z.boolean().optional(),
+  checkInterval: orNone(Time).optional(),
 });
 
 /** As people write it in app.json. */
 export const ProxyInput = Written.transform(
-  ({ connectTimeout: connectMs, answerTimeout: answerMs, streamIdleTimeout: streamIdleMs, ...rest }) =>
-    ProxySettings.parse({ connectMs, answerMs, streamIdleMs, ...rest }),
+  ({ connectTimeout, answerTimeout, streamIdleTimeout, checkInterval, ...rest }) =>
+    ProxySettings.parse({
+      connectMs: connectTimeout,
+      answerMs: answerTimeout,
+      streamIdleMs: streamIdleTimeout,
+      checkMs: checkInterval,
+      ...rest,
+    }),
 );

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { AppName } from "./app.ts";
 import { LimitsChange } from "./limits.ts";
-import { ProxySettings } from "./proxy-settings.ts";
+import { ProxySettings, usualCheckMs } from "./proxy-settings.ts";
 
 /** How a process of an app is started. */
 export const Start = z.discriminatedUnion("kind", [
@@ -59,6 +59,15 @@ export const ReleasePlan = z.object({
   notes: z.array(z.string()),
 });
 export type ReleasePlan = z.infer<typeof ReleasePlan>;
+
+/** Its instances show that they are well as they did when they were started. Asked while they serve by their health check. */
+export function proxySettingsOf({ ready, proxy }: ReleasePlan): ProxySettings {
+  if (ready.kind === "port") return { ...proxy };
+  const isHealth = ready.kind === "health";
+  const everyMs = proxy?.checkMs === undefined && isHealth ? usualCheckMs : proxy?.checkMs;
+  const check = { path: ready.path, below: isHealth ? 400 : 500 };
+  return { ...proxy, check: everyMs ? { ...check, everyMs } : check };
+}
 
 /** Of which deploy a release is. */
 export const Origin = z.object({

@@ -1,5 +1,5 @@
 import type { App } from "../app/app.ts";
-import type { Release } from "../app/release.ts";
+import { proxySettingsOf, type Release } from "../app/release.ts";
 import type { DeployReport } from "../app/reports.ts";
 import { MaestroError } from "../errors.ts";
 import { type DeployRequest, HostnameClaims, inTurn, withHostnames } from "./admit.ts";
@@ -94,15 +94,8 @@ const describeRelease = ({ release, fresh }: MadeRelease) =>
 function withRelease(app: App, { number, plan, config = null }: Release, { id: deploy }: Deploy): App {
   const previousRelease = app.release === number ? app.previousRelease : app.release;
   const served = servedWith(app, number).slice(-mostServed);
-  const proxy = { ...plan.proxy, ...checkOf(plan) };
+  const proxy = proxySettingsOf(plan);
   return { ...app, release: number, previousRelease, served, config, deploy, proxy, stopped: false };
-}
-
-/** As it is found ready when it is started. */
-function checkOf({ ready }: Release["plan"]): Pick<App["proxy"], "check"> {
-  return ready.kind === "port"
-    ? {}
-    : { check: { path: ready.path, below: ready.kind === "health" ? 400 : 500 } };
 }
 
 /** The latest last. Those that are gone back from stand first: nobody wants them back by going back once more. */

@@ -4,6 +4,8 @@ import { backoff } from "../lib/backoff.ts";
 import type { Upstream } from "../protocol/worker.ts";
 import type { Route } from "./routes.ts";
 
+type Asked = Pick<Route, "settings" | "hostnames">;
+
 const withinMs = 2000;
 const pauses = { first: 500, most: 10_000 };
 
@@ -18,19 +20,23 @@ export class Checks {
     this.#putBack = putBack;
   }
 
-  begin(upstream: Upstream, { settings, hostnames }: Pick<Route, "settings" | "hostnames">): void {
+  begin(upstream: Upstream, route: Asked): void {
     const waits = backoff(pauses);
-    const host = hostnames[0]?.replace(/\/.*/, "").replace(/^\*\./, "") ?? "";
     const ask = async (): Promise<void> => {
       if (!this.#isOut(upstream)) return;
-      const { check } = settings ?? {};
-      const isWell = check ? await answers(upstream, host, check) : await accepts(upstream);
-      if (isWell) this.#putBack(upstream);
+      if (await isWell(upstream, route)) this.#putBack(upstream);
       else again();
     };
     const again = () => void setTimeout(() => void ask(), waits.next()).unref();
     again();
   }
+}
+
+/** Whether it does what shows that it is well, within 2 s. */
+export function isWell(upstream: Upstream, { settings, hostnames }: Asked): Promise<boolean> {
+  const host = hostnames[0]?.replace(/\/.*/, "").replace(/^\*\./, "") ?? "";
+  const { check } = settings ?? {};
+  return check ? answers(upstream, host, check) : accepts(upstream);
 }
 
 type Check = { path: string; below: number };
@@ -44,7 +50,7 @@ function answers({ host, port }: Upstream, hostname: string, { path, below }: Ch
     path,
     signal,
     agent: false,
-    headers: hostname === "" ? {} : { host: hostname },
+    headers: { "user-agent": "maestro-health-check", ...(hostname === "" ? {} : { host: hostname }) },
   };
   get(options, (response) => {
     resolve((response.statusCode ?? 500) < below);

@@ -12,6 +12,7 @@ import type {
   WorkerSettings,
   WorkerStatus,
 } from "../protocol/worker.ts";
+import { ActiveChecks } from "./active-checks.ts";
 import type { Served } from "./bytes/connection.ts";
 import { ByteFront, type Listener } from "./bytes/front.ts";
 import { Pools } from "./bytes/pools.ts";
@@ -21,7 +22,7 @@ import { Front } from "./front.ts";
 import { GeneralPath } from "./general.ts";
 import { addressOf, trust } from "./headers.ts";
 import { Holding } from "./hold.ts";
-import { Leases } from "./lease.ts";
+import { Leases } from "./leases.ts";
 import { Passages } from "./passage.ts";
 import { Routes } from "./routes.ts";
 import { SlowStart } from "./slow-start.ts";
@@ -36,6 +37,7 @@ export class Plane {
   readonly #upstreams = new Upstreams();
   readonly #deadlines = new Deadlines();
   readonly #pools: Pools;
+  readonly #activeChecks: ActiveChecks;
   readonly #bytes: ByteFront;
   readonly #general: Front;
   readonly #log: Log;
@@ -61,6 +63,7 @@ export class Plane {
     this.#routes = new Routes(answerMs, slowStart);
     const onEnd = () => this.#checkLeaving();
     this.#leases = new Leases({ onEnd, onOut: (upstream) => this.#takenOut(upstream), slowStart });
+    this.#activeChecks = new ActiveChecks({ deadlines: this.#deadlines, leases: this.#leases });
     const claims = {
       routes: this.#routes,
       leases: this.#leases,
@@ -104,6 +107,7 @@ export class Plane {
     this.#upstreams.keepOnly(upstreams);
     this.#pools.keepOnly(upstreams);
     this.#leases.keepOnly(upstreams);
+    this.#activeChecks.keepUp(this.#routes.all());
   }
 
   table(): AppRoute[] {

@@ -126,6 +126,10 @@ export class Routes {
     return Object.fromEntries([...this.#counts].map(([app, counts]) => [app, counts.report()]));
   }
 
+  all(): Iterable<Route> {
+    return this.#byApp.values();
+  }
+
   of(instance: string): Route | undefined {
     return this.#byApp.values().find(({ upstreams }) => upstreams.some((one) => one.instance === instance));
   }

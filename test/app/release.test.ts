@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Readiness, Release, Start } from "../../src/app/release.ts";
+import { proxySettingsOf, Readiness, Release, Start } from "../../src/app/release.ts";
 
 const release: Release = {
   v: 1,
@@ -41,4 +41,18 @@ test("there is no start without a line or a file, and no readiness by a path tha
   expect(Start.safeParse({ kind: "line", line: "" }).success).toBe(false);
   expect(Start.safeParse({ kind: "node", file: "" }).success).toBe(false);
   expect(Readiness.safeParse({ kind: "health", path: "up" }).success).toBe(false);
+});
+
+test("what declares a health check is asked every 10 s, unless it says how often; what declares none, if it says so", () => {
+  const everyMs = (ready: Readiness, proxy?: Release["plan"]["proxy"]) =>
+    proxySettingsOf({ ...release.plan, ready, ...(proxy ? { proxy } : {}) }).check?.everyMs;
+  const health: Readiness = { kind: "health", path: "/up" };
+  const http: Readiness = { kind: "http", path: "/" };
+  expect([everyMs(health), everyMs(health, { checkMs: 500 }), everyMs(health, { checkMs: null })]).toEqual([
+    10_000,
+    500,
+    undefined,
+  ]);
+  expect([everyMs(http), everyMs(http, { checkMs: 500 })]).toEqual([undefined, 500]);
+  expect(proxySettingsOf({ ...release.plan, ready: { kind: "port" } }).check).toBeUndefined();
 });

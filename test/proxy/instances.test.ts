@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { boundsOf } from "../../src/proxy/bounds.ts";
 import { AppCounts } from "../../src/proxy/counts.ts";
-import { Leases } from "../../src/proxy/lease.ts";
+import { Leases } from "../../src/proxy/leases.ts";
 import type { Route } from "../../src/proxy/routes.ts";
 import { SlowStart } from "../../src/proxy/slow-start.ts";
 import { TestGeneralPath } from "../support/general-path.ts";
@@ -100,6 +100,44 @@ describe("an instance that fails", () => {
     }
     while (!(await answers(2)).includes("bad")); // The check's answer is on its way.
     expect(plane.plane.status().out).toEqual([]);
+  });
+
+  it("is taken out when it says so itself, though it answers, and put back when it is well", async () => {
+    await using plane = await TestPlane.start();
+    await using good = await TestUpstream.start("good");
+    let isWell = false;
+    await using bad = await TestUpstream.start("bad", ({ url }, response) => {
+      response.statusCode = url === "/health" && !isWell ? 503 : 200;
+      response.end("bad");
+    });
+    const settings = { check: { path: "/health", below: 400, everyMs: 1 } };
+    plane.plane.apply({ replace: false, put: [routeOf("a", [good, bad], { settings })], remove: [] });
+    while (plane.plane.status().out.length === 0) {
+      await once(bad.server, "request");
+      await send(plane.port, "a.test"); // What it answers meanwhile does not speak for it.
+    }
+    expect(plane.plane.status().out).toEqual(["bad"]);
+    for (let time = 0; time < 4; time += 1) expect((await send(plane.port, "a.test")).body).toBe("good");
+    isWell = true;
+    while (plane.plane.status().out.length > 0) await once(bad.server, "request");
+    expect(good.requests.some(({ url }) => url === "/health")).toBe(true);
+  });
+
+  it("is taken out when it hangs, and nobody asks one that has no other beside it", async () => {
+    await using plane = await TestPlane.start();
+    await using good = await TestUpstream.start("good");
+    await using hanging = await TestUpstream.start("hanging", () => {});
+    await using alone = await TestUpstream.start("alone");
+    const settings = { check: { path: "/health", below: 400, everyMs: 1 } };
+    const put = [
+      routeOf("a", [good, hanging], { settings }),
+      routeOf("b", [alone], { settings }),
+      routeOf("c", [good, hanging], { settings: { check: { path: "/other", below: 400 } } }),
+    ];
+    plane.plane.apply({ replace: false, put, remove: [] });
+    while (plane.plane.status().out.length === 0) await once(good.server, "request");
+    expect(plane.plane.status().out).toEqual(["hanging"]);
+    expect([alone.requests, good.requests.filter(({ url }) => url === "/other")]).toEqual([[], []]);
   });
 
   it("goes on getting requests when there is no other", async () => {

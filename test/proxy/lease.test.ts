@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { boundsOf } from "../../src/proxy/bounds.ts";
 import { AppCounts } from "../../src/proxy/counts.ts";
-import { type Lease, Leases } from "../../src/proxy/lease.ts";
+import type { Lease } from "../../src/proxy/lease.ts";
+import { Leases } from "../../src/proxy/leases.ts";
 import type { Route } from "../../src/proxy/routes.ts";
 
 const never = { requestsMs: 60_000, streamsMs: 60_000 };

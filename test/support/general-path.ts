@@ -4,7 +4,7 @@ import type { AppRoute } from "../../src/protocol/worker.ts";
 import { Front } from "../../src/proxy/front.ts";
 import { GeneralPath } from "../../src/proxy/general.ts";
 import { Holding } from "../../src/proxy/hold.ts";
-import { Leases } from "../../src/proxy/lease.ts";
+import { Leases } from "../../src/proxy/leases.ts";
 import { Passages } from "../../src/proxy/passage.ts";
 import { Routes } from "../../src/proxy/routes.ts";
 import { Tunnels } from "../../src/proxy/tunnel.ts";
