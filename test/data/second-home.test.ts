@@ -148,6 +148,38 @@ describe("a remote with trouble", () => {
     expect((await endpoint.idle("full")).directions.map(({ error }) => error)).toEqual([null, null]);
   });
 
+  it("that takes less at once than there is gets it in parts, all but what is too large by itself", async () => {
+    const app = await replicated("narrow");
+    const body = { error: "too_large", reason: "the request is too large" };
+    remote.begin("cut");
+    await write(app, 0, 50);
+    expect((await app.ask("PUT", "/large", { text: "x".repeat(5000) })).status).toBe(201);
+    await write(app, 50, 60);
+    remote.begin(({ path, length }) =>
+      /_bulk_docs/.test(path) && length > 2000 ? { status: 413, body } : "none",
+    );
+    await arrives("narrow", 60);
+    const { directions } = await endpoint.until("narrow", (told) =>
+      told.directions.some(({ error }) => error !== null),
+    );
+    expect(directions[0]?.error).toBe("1 document was refused there: the request is too large");
+    expect((await endpoint.remote.ask("GET", "/narrow/large")).status).toBe(404);
+    remote.end();
+  });
+
+  it("that is slow holds nobody up here, and gets everything", async () => {
+    const app = await replicated("slow");
+    remote.begin(() => ({ laterMs: 500 }));
+    await write(app, 0, 30);
+    const { remote: seen } = await endpoint.until("slow", ({ directions }) =>
+      directions.every(({ state }) => state !== "failing"),
+    );
+    expect([seen?.isWell, (await app.ask("GET", "/n29")).status]).toEqual([true, 200]);
+    await arrives("slow", 30);
+    expect((await endpoint.idle("slow")).directions.map(({ error }) => error)).toEqual([null, null]);
+    remote.end();
+  });
+
   it("that refuses a document is told of, and gets the others", async () => {
     const app = await replicated("refusing");
     remote.begin("cut");
@@ -160,7 +192,7 @@ describe("a remote with trouble", () => {
     const { directions } = await endpoint.until("refusing", (told) =>
       told.directions.some(({ error }) => error),
     );
-    expect(directions[0]?.error).toBe("1 documents were refused there: not here");
+    expect(directions[0]?.error).toBe("1 document was refused there: not here");
     expect((await endpoint.remote.ask("GET", "/refusing/good")).status).toBe(200);
     expect((await endpoint.remote.ask("GET", "/refusing/bad")).status).toBe(404);
   });

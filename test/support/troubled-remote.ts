@@ -4,9 +4,10 @@ import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { TestDatabase } from "./data.ts";
 
-/** What becomes of a request: it goes through, its connection is cut, it is never answered, or it is refused. */
-export type Trouble = "none" | "cut" | "silence" | { status: number; body: object };
-type Judge = (request: { method: string; path: string }) => Trouble;
+/** What becomes of a request: it goes through, now or later, its connection is cut, it is never answered, or it is refused. */
+export type Trouble = "none" | "cut" | "silence" | { laterMs: number } | { status: number; body: object };
+/** `length`: bytes of its body. */
+type Judge = (request: { method: string; path: string; length: number }) => Trouble;
 
 /** A way to a database on which there is trouble. */
 export class TroubledRemote implements AsyncDisposable {
@@ -56,11 +57,21 @@ export class TroubledRemote implements AsyncDisposable {
   #answer(incoming: IncomingMessage, response: ServerResponse): void {
     const { method = "", url = "" } = incoming;
     this.seen.push(`${method} ${url}`);
-    const trouble = this.#judge({ method, path: url });
+    const length = Number(incoming.headers["content-length"] ?? 0);
+    const trouble = this.#judge({ method, path: url, length });
     if (trouble === "none") this.#pass(incoming, response);
     else if (trouble === "cut") incoming.socket.destroy();
-    else incoming.resume();
-    if (typeof trouble === "string") return;
+    else if (trouble === "silence") incoming.resume();
+    else if ("laterMs" in trouble) setTimeout(() => this.#pass(incoming, response), trouble.laterMs);
+    else this.#refuse(incoming, response, trouble);
+  }
+
+  #refuse(
+    incoming: IncomingMessage,
+    response: ServerResponse,
+    trouble: { status: number; body: object },
+  ): void {
+    incoming.resume();
     response
       .writeHead(trouble.status, { "content-type": "application/json" })
       .end(JSON.stringify(trouble.body));

@@ -34,6 +34,7 @@ export class ReplicationJob {
   #error: string | null = null;
   /** Why the target did not take a document; it goes on with the others, as CouchDB does. */
   #refused: string | null = null;
+  #refusals = 0;
   #pending: number | null = null;
   /** The sequence of the source up to which everything is in the target. */
   #throughSeq: unknown = 0;
@@ -67,6 +68,7 @@ export class ReplicationJob {
     this.#replication.on("paused", (error) => this.#note(error ? "crashing" : "idle", error));
     this.#replication.on("denied", (error) => {
       this.#refused = unreachable(error).message;
+      this.#refusals += 1;
     });
   }
 
@@ -84,7 +86,8 @@ export class ReplicationJob {
 
   get #trouble(): string | null {
     if (this.#error !== null || this.#refused === null) return this.#error;
-    return `${this.#progress.doc_write_failures} documents were refused there: ${this.#refused}`;
+    const who = this.#refusals === 1 ? "1 document was" : `${this.#refusals} documents were`;
+    return `${who} refused there: ${this.#refused}`;
   }
 
   /** What has been noted of it last may still be on its way to the disk; nothing is noted after that. */

@@ -27,6 +27,7 @@ export function replicationSide(pouch: PouchDB): ReplicationSide {
       isNote(id) ? notes.get(id) : pouch.get(id, options),
     put: async (document: Document, options?: Readonly<Record<string, unknown>>) =>
       isNote(document._id) ? notes.put(document) : pouch.put(document, options),
+    bulkDocs: (batch: Batch, options?: Readonly<Record<string, unknown>>) => write(pouch, batch, options),
     /** PouchDB asks between batches and does not look whether it failed: that would end this process. */
     info: async () => {
       try {
@@ -40,6 +41,33 @@ export function replicationSide(pouch: PouchDB): ReplicationSide {
   const wrapped: PouchDB = Object.assign(Object.create(pouch), side);
   Reflect.apply(EventEmitter, wrapped, []); // Its listeners are its own, and go with it.
   return { pouch: wrapped, end: () => notes.end() };
+}
+
+type Batch = { docs: Document[] } & Readonly<Record<string, unknown>>;
+
+/**
+ * A batch that is too large for the server goes in parts. A document that is too large by itself is refused, and not the
+ * ones beside it: in the form in which PouchDB takes a refusal of one document.
+ */
+async function write(
+  pouch: PouchDB,
+  batch: Batch,
+  options?: Readonly<Record<string, unknown>>,
+): Promise<object[]> {
+  try {
+    return await pouch.bulkDocs(batch, options);
+  } catch (error) {
+    const { status, message } = toCouchError(error);
+    if (status !== 413) throw error;
+    const [first] = batch.docs;
+    if (batch.docs.length < 2)
+      return first ? [{ id: first._id, error: true, status, name: "forbidden", message }] : [];
+    const half = Math.ceil(batch.docs.length / 2);
+    const parts = [batch.docs.slice(0, half), batch.docs.slice(half)];
+    const written: object[] = [];
+    for (const docs of parts) written.push(...(await write(pouch, { ...batch, docs }, options)));
+    return written;
+  }
 }
 
 class Notes {
