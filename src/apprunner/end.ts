@@ -5,10 +5,10 @@ import { constants as os } from "node:os";
 import { join } from "node:path";
 import type { Exit } from "../app/instance.ts";
 import { isSystemError } from "../errors.ts";
+import { poll } from "../lib/poll.ts";
 import { isAlive, type ProcessIdentity } from "../lib/processes.ts";
 import { instanceFiles } from "../protocol/instance-files.ts";
 import type { Cgroup } from "./cgroup/cgroup.ts";
-import { poll } from "./poll.ts";
 
 export const unseen: Exit = { code: null, signal: null };
 

@@ -1,8 +1,8 @@
 import { type Address, describeExit, type Exit, type ReadyQuestion } from "../app/instance.ts";
 import { MaestroError } from "../errors.ts";
+import { poll } from "../lib/poll.ts";
 import { checkHealth, type Finding } from "./health-check.ts";
 import { portsOf } from "./ownership.ts";
-import { poll } from "./poll.ts";
 
 const hosts = ["127.0.0.1", "::1"] as const;
 /** Looks take CPU from the app that starts; at this factor the last pause is a twentieth of the time that it took. */

@@ -1,9 +1,9 @@
 import type { Exit, RunningInstance } from "../app/instance.ts";
 import { aborted } from "../lib/aborted.ts";
+import { poll } from "../lib/poll.ts";
 import { isAlive } from "../lib/processes.ts";
 import { type FamilyOf, familyOf, groupOf, leaderOf } from "./family.ts";
 import { killTree, signalGroup, signalProcess } from "./kill.ts";
-import { poll } from "./poll.ts";
 import type { KnownInstance } from "./run-files.ts";
 
 export type StopOptions = {

@@ -3,6 +3,8 @@ import type { z } from "zod";
 import { isSystemError } from "../errors.ts";
 import { type Channel, connectChannel } from "../lib/channel.ts";
 import type { Log } from "../lib/log.ts";
+import { poll } from "../lib/poll.ts";
+import { isAlive, type ProcessIdentity, readProcess } from "../lib/processes.ts";
 import {
   type DrainLimits,
   type ExchangeName,
@@ -26,6 +28,7 @@ export class Worker {
   readonly found: WorkerStatus;
   /** Whether an earlier controller started it. */
   readonly isAdopted: boolean;
+  readonly #identity: ProcessIdentity | null;
   readonly #channel: Channel<typeof exchanges>;
   readonly #log: Log;
 
@@ -39,6 +42,7 @@ export class Worker {
     this.path = path;
     this.found = found;
     this.pid = found.pid;
+    this.#identity = readProcess(found.pid);
     this.isAdopted = isAdopted;
     this.#channel = channel;
     this.#log = log;
@@ -83,8 +87,15 @@ export class Worker {
       () => {}, // It has ended in time.
     );
     await this.closed;
+    await this.#gone();
     waited.abort();
     await late;
+  }
+
+  /** Its process ends a moment after its channel. */
+  async #gone(): Promise<void> {
+    const identity = this.#identity;
+    if (identity !== null) await poll(() => (isAlive(identity) ? null : true), { first: 1, most: 50 });
   }
 
   /** Lets it go on without a controller. */

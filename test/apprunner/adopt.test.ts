@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { LaunchSpec, RunningInstance } from "../../src/app/instance.ts";
 import { adopt } from "../../src/apprunner/adopt.ts";
-import { poll } from "../../src/apprunner/poll.ts";
 import { stop } from "../../src/apprunner/stop.ts";
+import { poll } from "../../src/lib/poll.ts";
 import { isAlive, startedAt } from "../../src/lib/processes.ts";
 import { lineIn, Place } from "../support/apprunner.ts";
 

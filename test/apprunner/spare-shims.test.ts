@@ -4,7 +4,7 @@ import { readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { adopt } from "../../src/apprunner/adopt.ts";
-import { poll } from "../../src/apprunner/poll.ts";
+import { poll } from "../../src/lib/poll.ts";
 import { readProcess } from "../../src/lib/processes.ts";
 import { Place } from "../support/apprunner.ts";
 import { nameOf, processesOf, shimNameOf } from "../support/chaos-processes.ts";

@@ -3,9 +3,9 @@ import { once } from "node:events";
 import { readlinkSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { signalGroup, signalProcess } from "../../src/apprunner/kill.ts";
-import { poll } from "../../src/apprunner/poll.ts";
 import { untilReady } from "../../src/apprunner/ready.ts";
 import { stop } from "../../src/apprunner/stop.ts";
+import { poll } from "../../src/lib/poll.ts";
 import { listProcesses, readProcess } from "../../src/lib/processes.ts";
 import { isRoot, isThere, lineIn, Place, question, someUser, textOf } from "../support/apprunner.ts";
 

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { DeployProgress, DeployReport } from "../../src/app/reports.ts";
 import { fetchFrom } from "../support/load.ts";
 import { TestMaestro } from "../support/maestro.ts";
@@ -41,9 +41,15 @@ const change = (directory: string, text: string) => writeFileSync(join(directory
 
 const inApp = (app: string, ...path: string[]) => join(maestro.home, "apps", app, ...path);
 
-/** What is left of a build while none is under way: nothing but whole releases. */
-const leftIn = (app: string) =>
-  readdirSync(inApp(app, "releases")).filter((name) => !/^(v\d+|\.staged-v\d+)$/.test(name));
+/** Resolves when a build has left nothing but whole releases: the next one may be being staged meanwhile. */
+const leavesNothing = (app: string) =>
+  vi.waitFor(
+    () => {
+      const names = readdirSync(inApp(app, "releases"));
+      expect(names.filter((name) => !/^(v\d+|\.staged-v\d+)$/.test(name))).toEqual([]);
+    },
+    { timeout: 10_000, interval: 20 },
+  );
 
 describe("a project of Node with a lock file", () => {
   it("is installed by it, built with its development dependencies, and served without them", async () => {
@@ -68,7 +74,7 @@ describe("a project of Node with a lock file", () => {
     expect(lines.map(({ text }) => text).join("\n")).toMatch(
       /-----> Building: npm run build[\s\S]*compiling as/,
     );
-    expect(leftIn("shop")).toEqual([]);
+    await leavesNothing("shop");
   });
 
   it("installs nothing when a line changed, and does nothing at all when nothing did", async () => {
@@ -110,7 +116,7 @@ describe("a project of Node with a lock file", () => {
     });
     expect(failure.details.lastLines.join("\n")).toContain("Missing: other@1.0.0 from lock file");
     expect(await served("shop")).toMatchObject({ version: "second" });
-    expect(leftIn("shop")).toEqual([]);
+    await leavesNothing("shop");
   });
 
   it("whose build fails is refused with its last words, and what served goes on", async () => {
@@ -122,7 +128,7 @@ describe("a project of Node with a lock file", () => {
     });
     expect(failure.details.lastLines).toContain("there is no such color");
     expect(await served("shop")).toMatchObject({ version: "second" });
-    expect(leftIn("shop")).toEqual([]);
+    await leavesNothing("shop");
   });
 
   it("may write to its own files while it is built, and harms neither the cache nor an earlier release", async () => {

@@ -81,7 +81,8 @@ export class Place implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#instances.map((instance) => stop(instance, { graceMs: 0 })));
     this.host.cgroups?.remove();
-    await rm(this.home, { recursive: true, force: true });
+    // A shim whose instance was lost from sight may be writing down how that ended.
+    await rm(this.home, { recursive: true, force: true, maxRetries: 5 });
   }
 }
 

@@ -9,7 +9,7 @@ import { noLimits } from "../../src/app/limits.ts";
 import type { OneOffProgram, OneOffSpec } from "../../src/app/one-off.ts";
 import { openHost } from "../../src/apprunner/host.ts";
 import { startProgram } from "../../src/apprunner/one-off/start.ts";
-import { poll } from "../../src/apprunner/poll.ts";
+import { poll } from "../../src/lib/poll.ts";
 import { listProcesses, readProcess } from "../../src/lib/processes.ts";
 
 /** At the level `process`: a test then sees the pids that the program sees. */

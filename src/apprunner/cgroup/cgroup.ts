@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Limits } from "../../app/limits.ts";
 import { isSystemError, MaestroError } from "../../errors.ts";
-import { poll } from "../poll.ts";
+import { poll } from "../../lib/poll.ts";
 import { procsOf, readField, readNumber, removeGroup, writeControl } from "./control-file.ts";
 import { cpuTimeMs, limitCpu, lowerWeight, throttledPeriods } from "./cpu.ts";
 import { turn } from "./freeze.ts";

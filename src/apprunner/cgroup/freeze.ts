@@ -1,5 +1,5 @@
 import { MaestroError } from "../../errors.ts";
-import { poll } from "../poll.ts";
+import { poll } from "../../lib/poll.ts";
 import { readControl, readField, writeControl } from "./control-file.ts";
 import type { Part } from "./part.ts";
 

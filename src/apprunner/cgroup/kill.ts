@@ -1,5 +1,5 @@
 import { isSystemError, MaestroError } from "../../errors.ts";
-import { poll } from "../poll.ts";
+import { poll } from "../../lib/poll.ts";
 import { procsOf, readControl, writeIfThere } from "./control-file.ts";
 import { turn } from "./freeze.ts";
 import { type Part, partWith } from "./part.ts";

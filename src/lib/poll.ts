@@ -1,5 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { type BackoffOptions, backoff } from "../lib/backoff.ts";
+import { type BackoffOptions, backoff } from "./backoff.ts";
 
 export type PollOptions = {
   /** Ends the asking: `poll` rejects with its reason. */
