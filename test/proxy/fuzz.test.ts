@@ -4,11 +4,11 @@ import { describe, expect, it } from "vitest";
 import { cut, mutate, Random, type Reading, readAsNode, readParts } from "../support/fuzz.ts";
 
 /**
- * `FUZZ_SECONDS` for longer than the half minute of a test run, `FUZZ_SEED` for another search. Without it the search is
+ * `FUZZ_SECONDS` for longer than the minute of a test run, `FUZZ_SEED` for another search. Without it the search is
  * the same each time, so that a failure tells of a change. What is found goes into test/fixtures/http, one file an input,
  * and is read again by every run.
  */
-const seconds = Number(process.env["FUZZ_SECONDS"] ?? 20);
+const seconds = Number(process.env["FUZZ_SECONDS"] ?? 60);
 const seed = Number(process.env["FUZZ_SEED"] ?? 582_575_527);
 
 const directory = join(import.meta.dirname, "../fixtures/http");
