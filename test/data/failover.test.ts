@@ -5,6 +5,8 @@ import { nanoClient } from "../support/couch-clients.ts";
 import { TestEndpoint } from "../support/data-endpoint.ts";
 import { failoverStory } from "../support/failover-story.ts";
 
+const rounds = 20;
+
 let endpoint: TestEndpoint;
 beforeAll(async () => {
   endpoint = await TestEndpoint.start();
@@ -162,10 +164,12 @@ describe("failing over and coming back", () => {
     expect(databases.find(({ app: name }) => name === "torn")?.conflicts).toBe(1);
   });
 
-  it("loses nothing that was acknowledged, in rounds with random moments", async () => {
+  it(`loses nothing that was acknowledged, in ${rounds} rounds with random moments`, {
+    timeout: rounds * 30_000,
+  }, async () => {
     const app = await endpoint.app("story", { replicated: true });
-    const { acknowledged, lost } = await failoverStory(endpoint, app, 2);
-    expect(acknowledged).toBeGreaterThan(100);
+    const { acknowledged, lost } = await failoverStory(endpoint, app, rounds);
+    expect(acknowledged).toBeGreaterThan(50 * rounds);
     expect(lost).toEqual({ local: [], remote: [] });
   });
 });
