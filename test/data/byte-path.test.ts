@@ -135,6 +135,17 @@ describe("what could be read in two ways", () => {
   });
 });
 
+describe("what a CouchDB would tell of the endpoint's own credentials", () => {
+  it("is not asked: functions that get the request's head, in whatever form their path is written", async () => {
+    const paths = ["_design/x/_show/y", "_design//x/_show/y", "/_design/x/_show/y", "_design/x//_show/y"];
+    for (const path of [...paths, "_design%2fx//_list/y", "_design/x/%5fupdate/y"]) {
+      const text = await couch.send(head(`GET /shop/${path}`), answers(1));
+      expect(["400", "501"], path).toContain(statuses(text)[0]);
+    }
+    expect(couch.lines).toEqual([]);
+  });
+});
+
 describe("a server that fails", () => {
   const failsOnce = (fail: (socket: Socket) => void) => {
     let failed = false;
