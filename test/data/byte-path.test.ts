@@ -72,6 +72,13 @@ describe("a request through the endpoint", () => {
     ]);
   });
 
+  it("is answered, and its connection ends, when it expects what nobody knows", async () => {
+    const text = await couch.send(head("GET /shop/a", "Expect: wonders\r\n") + head("GET /shop/b"));
+    expect(statuses(text)[0]).toBe("417");
+    expect(text).toContain('{"error":"expectation_failed"');
+    expect(couch.lines).not.toContain("GET /shop/a HTTP/1.1");
+  });
+
   it("is read in whatever pieces it comes", async () => {
     const whole = `${head("PUT /shop/a", "Content-Length: 2\r\n")}{}${head("GET /shop/b")}`;
     for (let cut = 1; cut < whole.length; cut += 7) {

@@ -18,6 +18,10 @@ export function createGate(entrance: Entrance, onAnswered: (stream: Duplex) => v
     response.once("close", () => onAnswered(request.socket));
     enter(request, response, entrance).catch(() => response.destroy()); // The app has gone while it was sending.
   });
+  server.on("checkExpectation", (request: IncomingMessage, response: ServerResponse) => {
+    response.once("close", () => onAnswered(request.socket));
+    refuse(response, 417, "expectation_failed", "the only Expect is 100-continue");
+  });
   server.emit("listening"); // When Node begins to watch for requests that take too long.
   return server;
 }
