@@ -151,6 +151,12 @@ describe("what a CouchDB would tell of the endpoint's own credentials", () => {
     }
     expect(couch.lines).toEqual([]);
   });
+
+  it("is not asked: the request as it arrived", async () => {
+    const text = await couch.send(head("TRACE /shop/a", "Max-Forwards: 0\r\n"), answers(1));
+    expect(statuses(text)).toEqual(["405"]);
+    expect(couch.lines).toEqual([]);
+  });
 });
 
 describe("a server that fails", () => {

@@ -27,6 +27,8 @@ export function createGate(entrance: Entrance, onAnswered: (stream: Duplex) => v
 }
 
 async function enter(request: IncomingMessage, response: ServerResponse, entrance: Entrance): Promise<void> {
+  // Its answer is the request as it arrived, with the credentials that it was given on its way.
+  if (request.method === "TRACE") return refuse(response, 405, "method_not_allowed", "TRACE is not allowed");
   const target = readTarget(request.url ?? "/");
   if (!target) return refuse(response, 400, "bad_request", "the path is not one of CouchDB's");
   const incoming = { request, response, ...target };
