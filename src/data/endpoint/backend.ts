@@ -169,12 +169,22 @@ export const basic = (name: string, password: string) =>
 /** Throws `BAD_INPUT` without repeating what was given: it may hold a password. */
 export function parseServerUrl(text: string): URL {
   const url = URL.parse(text);
-  if (url && /^https?:$/.test(url.protocol) && url.hostname !== "") return url;
+  if (url && /^https?:$/.test(url.protocol) && url.hostname !== "" && isDecodable(url)) return url;
   throw new MaestroError(
     "BAD_INPUT",
-    "that is not the URL of a CouchDB; write https://user:password@host[:port]",
+    "that is not the URL of a CouchDB; write https://user:password@host[:port], with %25 for a % in the password",
     {},
   );
+}
+
+/** A browser's URL may hold a % that begins nothing. */
+function isDecodable({ username, password }: URL): boolean {
+  try {
+    decodeURIComponent(`${username}:${password}`);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** A URL as it may be shown. */
