@@ -111,6 +111,22 @@ describe("a second home that was removed", () => {
   });
 });
 
+describe("a second home that is given up", () => {
+  it("leaves nobody waiting who was asking it", async () => {
+    const app = await replicated("left");
+    await endpoint.local.kill();
+    await endpoint.until("left", ({ side }) => side === "remote");
+    let isSilent = true;
+    remote.begin(({ path }) => (path.includes("slow") && isSilent ? "silence" : "none"));
+    const asked = app.ask("GET", "?slow=1");
+    await vi.waitFor(() => expect(remote.seen).toContain("GET /left?slow=1"));
+    isSilent = false;
+    await endpoint.app("left", { replicated: true, remote: `${endpoint.remote.url}/left` });
+    expect((await asked).status).toBe(200);
+    await endpoint.local.serve();
+  });
+});
+
 describe("a remote with trouble", () => {
   it("that knows other credentials is told of without them, and mended by the right ones", async () => {
     const wrong = remote.url("credentials", { password: "wrong-password" });

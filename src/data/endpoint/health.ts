@@ -36,10 +36,11 @@ export class Health {
     this.#doubt.resolve();
   }
 
-  /** Has it asked at once; resolves when it has answered well, or is judged not to be well. */
+  /** Has it asked at once; resolves when it has answered well, is judged not to be well, or is not asked any more. */
   async settled(): Promise<void> {
     this.suspect();
-    if (this.isWell) await Promise.race([this.#success.promise, this.changed()]);
+    if (this.isWell && !this.#ending.signal.aborted)
+      await Promise.race([this.#success.promise, this.changed()]);
   }
 
   /** Resolves when the judgement changes. */
@@ -49,13 +50,15 @@ export class Health {
 
   /** Resolves when it is known. */
   async known(): Promise<boolean> {
-    while (this.isWell === null) await this.changed();
-    return this.isWell;
+    while (this.isWell === null && !this.#ending.signal.aborted) await this.changed();
+    return this.isWell ?? false;
   }
 
+  /** It is not asked any more: nobody waits for what it says. */
   end(): void {
     this.#ending.abort();
     this.#doubt.resolve();
+    this.#changed();
   }
 
   async #watch(): Promise<void> {
@@ -93,6 +96,10 @@ export class Health {
     this.#row = 0;
     this.isWell = ok;
     this.since = new Date();
+    this.#changed();
+  }
+
+  #changed(): void {
     this.#change.resolve();
     this.#change = Promise.withResolvers();
   }
