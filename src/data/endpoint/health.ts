@@ -17,6 +17,7 @@ export type HealthOptions = {
 export class Health {
   readonly #options: HealthOptions;
   readonly #ending = new AbortController();
+  readonly #listeners = new Set<() => void>();
   #doubt = Promise.withResolvers<void>();
   #change = Promise.withResolvers<void>();
   #success = Promise.withResolvers<void>();
@@ -46,6 +47,12 @@ export class Health {
   /** Resolves when the judgement changes. */
   changed(): Promise<void> {
     return this.#change.promise;
+  }
+
+  /** For who waits again and again: each wait for `changed` stays with it until there is a change. */
+  onChange(listener: () => void, signal: AbortSignal): void {
+    this.#listeners.add(listener);
+    signal.addEventListener("abort", () => this.#listeners.delete(listener), { once: true });
   }
 
   /** Resolves when it is known. */
@@ -97,6 +104,7 @@ export class Health {
     this.isWell = ok;
     this.since = new Date();
     this.#changed();
+    for (const listener of this.#listeners) listener();
   }
 
   #changed(): void {
