@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { TestEndpoint } from "../support/data-endpoint.ts";
 import { TroubledRemote } from "../support/troubled-remote.ts";
@@ -124,6 +125,29 @@ describe("a second home that is given up", () => {
     await endpoint.app("left", { replicated: true, remote: `${endpoint.remote.url}/left` });
     expect((await asked).status).toBe(200);
     await endpoint.local.serve();
+  });
+
+  it("is replicated with no more, also when its database was just coming home", async () => {
+    const app = await replicated("given");
+    await write(app, 0, 1);
+    await arrives("given", 1);
+    await endpoint.local.kill();
+    await endpoint.until("given", ({ side }) => side === "remote");
+    let isAsked = false;
+    remote.begin(({ path }) => {
+      isAsked ||= path.includes("/_changes");
+      return path.includes("/_changes") ? { laterMs: 1500 } : "none";
+    });
+    await endpoint.local.serve();
+    await vi.waitFor(() => expect(isAsked).toBe(true), { timeout: 10_000 });
+    await endpoint.accounts.save({ ...app.account, remote: null });
+    await endpoint.app("given");
+    remote.end();
+    await pause(4000);
+    await endpoint.remote.ask("PUT", "/given/late", {});
+    await pause(1000);
+    expect((await app.ask("GET", "/late")).status).toBe(404);
+    expect((await app.ask("GET", "/n0")).status).toBe(200);
   });
 });
 

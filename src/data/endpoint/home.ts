@@ -188,9 +188,11 @@ export class Home {
     try {
       await this.#upkeep.provision();
       await this.#upkeep.bringHome(10 * 60_000);
+      this.#ending.signal.throwIfAborted();
       this.serving.endFeeds();
       await this.#requests.whileClosed(quietMs, async () => {
         await this.#upkeep.bringHome(this.#restMs);
+        this.#ending.signal.throwIfAborted();
         if (this.side === "remote")
           await this.serving.moveTo("local", "all that was written meanwhile has come home");
       });
@@ -224,8 +226,12 @@ export class Home {
     this.serving.leaving.abort();
   }
 
+  /** Its second home is given up. */
   async forget(): Promise<void> {
-    await this.#record.remove();
-    await this.#upkeep.stop();
+    try {
+      await this.#upkeep.end();
+    } finally {
+      await this.#record.remove();
+    }
   }
 }
