@@ -207,6 +207,18 @@ describe("a remote with trouble", () => {
     remote.end();
   });
 
+  it("behind an nginx that takes less at once than there is gets it in parts too", async () => {
+    const app = await replicated("nginx");
+    const body = "<html><h1>413 Request Entity Too Large</h1></html>";
+    remote.begin("cut");
+    await write(app, 0, 50);
+    remote.begin(({ path, length }) =>
+      /_bulk_docs/.test(path) && length > 2000 ? { status: 413, body } : "none",
+    );
+    await arrives("nginx", 50);
+    remote.end();
+  });
+
   it("that is slow holds nobody up here, and gets everything", async () => {
     const app = await replicated("slow");
     remote.begin(() => ({ laterMs: 500 }));
