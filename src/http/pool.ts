@@ -6,6 +6,8 @@ import type { Wires } from "./wires.ts";
 
 /** Node's servers close a connection that was idle for 5 s: below it, so that no request meets the close half-way. */
 const idleMs = 4000;
+/** A server that has gone without a word is found out within some 10 s, though nothing is sent to it meanwhile. */
+const socketOptions = { noDelay: true, allowHalfOpen: true, keepAlive: true, keepAliveInitialDelay: 1000 };
 /** Connections to one server that are kept while nobody uses them. */
 const mostIdle = 256;
 
@@ -32,7 +34,7 @@ export class Pool<Address extends TcpAddress | UnixAddress = TcpAddress | UnixAd
   /** A new one. Rejects with the system error, or with the signal's reason. */
   async connect(signal: AbortSignal): Promise<UpstreamConnection> {
     this.open += 1;
-    const socket = connect({ ...this.address, noDelay: true, allowHalfOpen: true }).pause();
+    const socket = connect({ ...this.address, ...socketOptions }).pause();
     try {
       await once(socket, "connect", { signal });
       return new UpstreamConnection((reader) => this.#wires.over(socket, reader), this, this.#deadlines);

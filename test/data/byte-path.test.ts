@@ -72,6 +72,13 @@ describe("a request through the endpoint", () => {
     ]);
   });
 
+  it("is answered, and its connection ends, when it expects what nobody knows", async () => {
+    const text = await couch.send(head("GET /shop/a", "Expect: wonders\r\n") + head("GET /shop/b"));
+    expect(statuses(text)[0]).toBe("417");
+    expect(text).toContain('{"error":"expectation_failed"');
+    expect(couch.lines).not.toContain("GET /shop/a HTTP/1.1");
+  });
+
   it("is read in whatever pieces it comes", async () => {
     const whole = `${head("PUT /shop/a", "Content-Length: 2\r\n")}{}${head("GET /shop/b")}`;
     for (let cut = 1; cut < whole.length; cut += 7) {
@@ -132,6 +139,23 @@ describe("what could be read in two ways", () => {
     const twice = head("GET /shop/a", "Authorization: Basic cm9vdDpzZWNyZXQ=\r\n");
     await couch.send(twice, answers(1));
     for (const { head: fields } of couch.received) expect(fields).not.toContain("cm9vdDpzZWNyZXQ=");
+  });
+});
+
+describe("what a CouchDB would tell of the endpoint's own credentials", () => {
+  it("is not asked: functions that get the request's head, in whatever form their path is written", async () => {
+    const paths = ["_design/x/_show/y", "_design//x/_show/y", "/_design/x/_show/y", "_design/x//_show/y"];
+    for (const path of [...paths, "_design%2fx//_list/y", "_design/x/%5fupdate/y"]) {
+      const text = await couch.send(head(`GET /shop/${path}`), answers(1));
+      expect(["400", "501"], path).toContain(statuses(text)[0]);
+    }
+    expect(couch.lines).toEqual([]);
+  });
+
+  it("is not asked: the request as it arrived", async () => {
+    const text = await couch.send(head("TRACE /shop/a", "Max-Forwards: 0\r\n"), answers(1));
+    expect(statuses(text)).toEqual(["405"]);
+    expect(couch.lines).toEqual([]);
   });
 });
 

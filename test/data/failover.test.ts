@@ -114,6 +114,9 @@ describe("failing over and coming back", () => {
     since = await poll(since);
     expect(since).toMatch(/^r~/);
     expect([...seen].sort()).toEqual(expect.arrayContaining(["c", "d"]));
+    for (const query of ["filter=a/b", "Filter=a%2Fb", "heartbeat=1000;filter=a/b"])
+      expect((await app.ask("GET", `/_changes?${query}`)).status, query).toBe(501);
+    expect((await app.ask("GET", "/_changes?filter=_design")).status).toBe(200);
     await write("e");
     await endpoint.local.serve();
     await endpoint.until("feeds", ({ side }) => side === "local");

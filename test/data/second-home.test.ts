@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { TestEndpoint } from "../support/data-endpoint.ts";
 import { TroubledRemote } from "../support/troubled-remote.ts";
@@ -111,6 +112,45 @@ describe("a second home that was removed", () => {
   });
 });
 
+describe("a second home that is given up", () => {
+  it("leaves nobody waiting who was asking it", async () => {
+    const app = await replicated("left");
+    await endpoint.local.kill();
+    await endpoint.until("left", ({ side }) => side === "remote");
+    let isSilent = true;
+    remote.begin(({ path }) => (path.includes("slow") && isSilent ? "silence" : "none"));
+    const asked = app.ask("GET", "?slow=1");
+    await vi.waitFor(() => expect(remote.seen).toContain("GET /left?slow=1"));
+    isSilent = false;
+    await endpoint.app("left", { replicated: true, remote: `${endpoint.remote.url}/left` });
+    expect((await asked).status).toBe(200);
+    await endpoint.local.serve();
+  });
+
+  it("is replicated with no more, also when its database was just coming home", async () => {
+    const app = await replicated("given");
+    await write(app, 0, 1);
+    await arrives("given", 1);
+    await endpoint.local.kill();
+    await endpoint.until("given", ({ side }) => side === "remote");
+    let isAsked = false;
+    remote.begin(({ path }) => {
+      isAsked ||= path.includes("/_changes");
+      return path.includes("/_changes") ? { laterMs: 1500 } : "none";
+    });
+    await endpoint.local.serve();
+    await vi.waitFor(() => expect(isAsked).toBe(true), { timeout: 10_000 });
+    await endpoint.accounts.save({ ...app.account, remote: null });
+    await endpoint.app("given");
+    remote.end();
+    await pause(4000);
+    await endpoint.remote.ask("PUT", "/given/late", {});
+    await pause(1000);
+    expect((await app.ask("GET", "/late")).status).toBe(404);
+    expect((await app.ask("GET", "/n0")).status).toBe(200);
+  });
+});
+
 describe("a remote with trouble", () => {
   it("that knows other credentials is told of without them, and mended by the right ones", async () => {
     const wrong = remote.url("credentials", { password: "wrong-password" });
@@ -164,6 +204,18 @@ describe("a remote with trouble", () => {
     );
     expect(directions[0]?.error).toBe("1 document was refused there: the request is too large");
     expect((await endpoint.remote.ask("GET", "/narrow/large")).status).toBe(404);
+    remote.end();
+  });
+
+  it("behind an nginx that takes less at once than there is gets it in parts too", async () => {
+    const app = await replicated("nginx");
+    const body = "<html><h1>413 Request Entity Too Large</h1></html>";
+    remote.begin("cut");
+    await write(app, 0, 50);
+    remote.begin(({ path, length }) =>
+      /_bulk_docs/.test(path) && length > 2000 ? { status: 413, body } : "none",
+    );
+    await arrives("nginx", 50);
     remote.end();
   });
 

@@ -5,7 +5,9 @@ import type { AddressInfo, Socket } from "node:net";
 import type { TestDatabase } from "./data.ts";
 
 /** What becomes of a request: it goes through, now or later, its connection is cut, it is never answered, or it is refused. */
-export type Trouble = "none" | "cut" | "silence" | { laterMs: number } | { status: number; body: object };
+export type Trouble = "none" | "cut" | "silence" | { laterMs: number } | Refusal;
+/** `body`: text is HTML, as what stands before a server writes it. */
+type Refusal = { status: number; body: object | string };
 /** `length`: bytes of its body. */
 type Judge = (request: { method: string; path: string; length: number }) => Trouble;
 
@@ -66,15 +68,12 @@ export class TroubledRemote implements AsyncDisposable {
     else this.#refuse(incoming, response, trouble);
   }
 
-  #refuse(
-    incoming: IncomingMessage,
-    response: ServerResponse,
-    trouble: { status: number; body: object },
-  ): void {
+  #refuse(incoming: IncomingMessage, response: ServerResponse, { status, body }: Refusal): void {
     incoming.resume();
+    const isText = typeof body === "string";
     response
-      .writeHead(trouble.status, { "content-type": "application/json" })
-      .end(JSON.stringify(trouble.body));
+      .writeHead(status, { "content-type": isText ? "text/html" : "application/json" })
+      .end(isText ? body : JSON.stringify(body));
   }
 
   #pass(incoming: IncomingMessage, response: ServerResponse): void {

@@ -4,6 +4,7 @@ import levelAdapter from "pouchdb-adapter-leveldb-core";
 import PouchDB from "pouchdb-core";
 import findPlugin from "pouchdb-find";
 import replicationPlugin from "pouchdb-replication";
+import { CouchError } from "./errors.ts";
 
 /* PouchDB, put together from its parts: LevelDB below, with writes that are on the disk when they are acknowledged. */
 
@@ -43,10 +44,17 @@ export function remotePouch(url: string, authorization: string | null): PouchDB 
     const headers = new Headers(options.headers);
     if (authorization !== null) headers.set("authorization", authorization);
     const response = await fetch(address, { ...options, headers });
+    if (response.status === 413 && !isJson(response)) {
+      await response.body?.cancel();
+      throw new CouchError(413, "too_large", "the request is too large for what stands before the server");
+    }
     // PouchDB takes attachments as buffers from a response that can give them, which only node-fetch's could.
     return Object.assign(response, { buffer: async () => Buffer.from(await response.arrayBuffer()) });
   };
   return new PouchDB(url, { adapter: "http", skip_setup: true, fetch: fetchWith });
 }
+
+/** PouchDB takes each answer for JSON, and an nginx answers in HTML what does not get as far as the server. */
+const isJson = ({ headers }: Response) => /\bjson\b/i.test(headers.get("content-type") ?? "");
 
 export { PouchDB };

@@ -20,7 +20,8 @@ export type Answer = { status: number; json: unknown };
 
 /** Connections of each path. */
 const mostOpen = 256;
-const keptOpen = { keepAlive: true, maxSockets: mostOpen, keepAliveMsecs: 1000, scheduling: "lifo" } as const;
+const ownOpen = { keepAlive: true, keepAliveMsecs: 1000, scheduling: "lifo" } as const;
+const keptOpen = { ...ownOpen, maxSockets: mostOpen } as const;
 
 /** A server that speaks CouchDB's API, entered with one set of credentials. */
 export class Backend {
@@ -33,6 +34,8 @@ export class Backend {
   readonly shown: string;
   readonly #options: RequestOptions;
   readonly #agent: Agent;
+  /** For what the endpoint asks by itself: whether a server is well is not found out by waiting behind apps. */
+  readonly #own: Agent;
   readonly #send: typeof httpRequest;
   /** Of the byte path; null behind TLS, and without wires. */
   readonly #pool: Pool | null;
@@ -43,6 +46,7 @@ export class Backend {
       this.#options = { socketPath: place.socket };
       this.authorization = basic(place.name, place.password);
       this.#agent = new Agent(keptOpen);
+      this.#own = new Agent(ownOpen);
       this.#send = httpRequest;
       this.#pool = wires && new Pool({ path: place.socket }, wires, new Deadlines());
       this.prefix = "";
@@ -58,6 +62,7 @@ export class Backend {
     this.#pool = secure || !wires ? null : new Pool({ host, port }, wires, new Deadlines());
     this.authorization = basic(decodeURIComponent(url.username), decodeURIComponent(url.password));
     this.#agent = secure ? new SecureAgent(keptOpen) : new Agent(keptOpen);
+    this.#own = secure ? new SecureAgent(ownOpen) : new Agent(ownOpen);
     this.#send = secure ? httpsRequest : httpRequest;
     this.host = url.host;
     this.prefix = url.pathname.replace(/\/+$/, "");
@@ -81,8 +86,13 @@ export class Backend {
   }
 
   /** Opens a request; whoever asks sends the body. */
-  open(method: string, path: string, headers: RequestOptions["headers"]): ClientRequest {
-    return this.#send({ ...this.#options, agent: this.#agent, method, path: this.prefix + path, headers });
+  open(
+    method: string,
+    path: string,
+    headers: RequestOptions["headers"],
+    agent: Agent = this.#agent,
+  ): ClientRequest {
+    return this.#send({ ...this.#options, agent, method, path: this.prefix + path, headers });
   }
 
   /** Asks with JSON, and reads the whole answer. Rejects with the system's error, or when it is not in time. */
@@ -99,7 +109,9 @@ export class Backend {
       "content-length": Buffer.byteLength(json),
     };
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-    const outgoing = this.open(method, path, headers).once("response", resolve).once("error", reject);
+    const outgoing = this.open(method, path, headers, this.#own)
+      .once("response", resolve)
+      .once("error", reject);
     const began = performance.now();
     const giveUp = () =>
       outgoing.destroy(new Error(`no answer within ${((performance.now() - began) / 1000).toFixed(1)} s`));
@@ -140,6 +152,7 @@ export class Backend {
 
   close(): void {
     this.#agent.destroy();
+    this.#own.destroy();
     this.#pool?.close();
   }
 }
@@ -169,12 +182,22 @@ export const basic = (name: string, password: string) =>
 /** Throws `BAD_INPUT` without repeating what was given: it may hold a password. */
 export function parseServerUrl(text: string): URL {
   const url = URL.parse(text);
-  if (url && /^https?:$/.test(url.protocol) && url.hostname !== "") return url;
+  if (url && /^https?:$/.test(url.protocol) && url.hostname !== "" && isDecodable(url)) return url;
   throw new MaestroError(
     "BAD_INPUT",
-    "that is not the URL of a CouchDB; write https://user:password@host[:port]",
+    "that is not the URL of a CouchDB; write https://user:password@host[:port], with %25 for a % in the password",
     {},
   );
+}
+
+/** A browser's URL may hold a % that begins nothing. */
+function isDecodable({ username, password }: URL): boolean {
+  try {
+    decodeURIComponent(`${username}:${password}`);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** A URL as it may be shown. */

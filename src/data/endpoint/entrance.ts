@@ -45,6 +45,7 @@ export function readTarget(url: string): Target | null {
   const path = partsOf(whole);
   if (path === null || path.includes(".") || path.includes("..")) return null;
   if (path.at(-1) === "") path.pop();
+  if (path.includes("")) return null; // A CouchDB passes over it.
   return { path, search: mark < 0 ? "" : url.slice(mark) };
 }
 

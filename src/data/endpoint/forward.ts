@@ -27,6 +27,10 @@ export async function forward(incoming: Incoming, home: Home): Promise<void> {
     const admission = await home.admit();
     if (response.destroyed) return admission?.release();
     if (!admission) return refuse(response, 503, "service_unavailable", nowhere);
+    if (admission.side === "remote" && hasFilterFunction(incoming)) {
+      admission.release();
+      return refuse(response, 501, "not_implemented", "filter functions do not run at the second home");
+    }
     const outcome = await exchange(incoming, body, admission, home).finally(admission.release);
     if (outcome === "done") return;
     const settled = home.healthOf(admission.side)?.settled();
@@ -38,6 +42,16 @@ export async function forward(incoming: Incoming, home: Home): Promise<void> {
     }
     return refuse(response, 503, "service_unavailable", failureOf(isSafe(incoming)));
   }
+}
+
+/**
+ * Whether a feed is filtered by a function of a design document. It would get the request's head, and with it the
+ * credentials of the second home. CouchDB takes names in whatever case, and a semicolon for an ampersand.
+ */
+function hasFilterFunction({ path, search }: Incoming): boolean {
+  if (path[1] !== "_changes") return false;
+  const query = [...new URLSearchParams(search.replaceAll(";", "&"))];
+  return query.some(([name, value]) => name.toLowerCase() === "filter" && /^[^_]/.test(value));
 }
 
 type Outcome = "done" | Failure;

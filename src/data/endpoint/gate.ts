@@ -18,11 +18,17 @@ export function createGate(entrance: Entrance, onAnswered: (stream: Duplex) => v
     response.once("close", () => onAnswered(request.socket));
     enter(request, response, entrance).catch(() => response.destroy()); // The app has gone while it was sending.
   });
+  server.on("checkExpectation", (request: IncomingMessage, response: ServerResponse) => {
+    response.once("close", () => onAnswered(request.socket));
+    refuse(response, 417, "expectation_failed", "the only Expect is 100-continue");
+  });
   server.emit("listening"); // When Node begins to watch for requests that take too long.
   return server;
 }
 
 async function enter(request: IncomingMessage, response: ServerResponse, entrance: Entrance): Promise<void> {
+  // Its answer is the request as it arrived, with the credentials that it was given on its way.
+  if (request.method === "TRACE") return refuse(response, 405, "method_not_allowed", "TRACE is not allowed");
   const target = readTarget(request.url ?? "/");
   if (!target) return refuse(response, 400, "bad_request", "the path is not one of CouchDB's");
   const incoming = { request, response, ...target };

@@ -17,6 +17,7 @@ export type HealthOptions = {
 export class Health {
   readonly #options: HealthOptions;
   readonly #ending = new AbortController();
+  readonly #listeners = new Set<() => void>();
   #doubt = Promise.withResolvers<void>();
   #change = Promise.withResolvers<void>();
   #success = Promise.withResolvers<void>();
@@ -36,10 +37,11 @@ export class Health {
     this.#doubt.resolve();
   }
 
-  /** Has it asked at once; resolves when it has answered well, or is judged not to be well. */
+  /** Has it asked at once; resolves when it has answered well, is judged not to be well, or is not asked any more. */
   async settled(): Promise<void> {
     this.suspect();
-    if (this.isWell) await Promise.race([this.#success.promise, this.changed()]);
+    if (this.isWell && !this.#ending.signal.aborted)
+      await Promise.race([this.#success.promise, this.changed()]);
   }
 
   /** Resolves when the judgement changes. */
@@ -47,15 +49,23 @@ export class Health {
     return this.#change.promise;
   }
 
-  /** Resolves when it is known. */
-  async known(): Promise<boolean> {
-    while (this.isWell === null) await this.changed();
-    return this.isWell;
+  /** For who waits again and again: each wait for `changed` stays with it until there is a change. */
+  onChange(listener: () => void, signal: AbortSignal): void {
+    this.#listeners.add(listener);
+    signal.addEventListener("abort", () => this.#listeners.delete(listener), { once: true });
   }
 
+  /** Resolves when it is known. */
+  async known(): Promise<boolean> {
+    while (this.isWell === null && !this.#ending.signal.aborted) await this.changed();
+    return this.isWell ?? false;
+  }
+
+  /** It is not asked any more: nobody waits for what it says. */
   end(): void {
     this.#ending.abort();
     this.#doubt.resolve();
+    this.#changed();
   }
 
   async #watch(): Promise<void> {
@@ -93,6 +103,11 @@ export class Health {
     this.#row = 0;
     this.isWell = ok;
     this.since = new Date();
+    this.#changed();
+    for (const listener of this.#listeners) listener();
+  }
+
+  #changed(): void {
     this.#change.resolve();
     this.#change = Promise.withResolvers();
   }

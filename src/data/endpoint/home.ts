@@ -47,8 +47,8 @@ export class Home {
   readonly #requests = new OpenRequests();
   readonly #upkeep: Upkeep;
   readonly #admissions: Admissions;
-  /** Resolved when its second home is not the one that it was. */
-  #renewal = Promise.withResolvers<void>();
+  /** Resolved when a server's health has changed, or its second home is not the one that it was. */
+  #news = Promise.withResolvers<void>();
   #restMs: number = restMs.first;
 
   private constructor(
@@ -92,7 +92,7 @@ export class Home {
       isThere: () => this.#upkeep.isProvisioned,
       isProvisioned: () => this.#isProvisioned(),
     });
-    if (this.remote) void this.#live();
+    if (this.remote) void this.#live(this.remote);
   }
 
   static async open(account: Account, parts: HomeParts): Promise<Home> {
@@ -134,22 +134,22 @@ export class Home {
   }
 
   /** Goes where it has to, for as long as the endpoint lives. */
-  async #live(): Promise<void> {
+  async #live(remote: Remote): Promise<void> {
     const { signal } = this.#ending;
     const waits = backoff(coming);
-    while (!signal.aborted && this.remote) {
-      const { health } = this.#local;
-      const wasWell = await health.known();
-      this.#renewal = Promise.withResolvers();
-      const change = Promise.race([health.changed(), this.remote.health.changed(), this.#renewal.promise]);
-      const mayLeave = this.side === "local" && this.#record.isSeeded && this.remote.health.isWell;
+    for (const { health } of [this.#local, remote]) health.onChange(() => this.#news.resolve(), signal);
+    while (!signal.aborted) {
+      const wasWell = await this.#local.health.known();
+      this.#news = Promise.withResolvers();
+      const news = this.#news.promise;
+      const mayLeave = this.side === "local" && this.#record.isSeeded && remote.health.isWell;
       if (!wasWell && mayLeave) await this.serving.moveTo("remote", "the local database is not well");
-      if (wasWell && this.side === "remote") await this.#comeHome(this.remote, waits.next());
+      if (wasWell && this.side === "remote") await this.#comeHome(remote, waits.next());
       else {
         waits.reset();
-        if (wasWell) await this.#replicate(this.remote);
+        if (wasWell) await this.#replicate(remote);
         else this.#upkeep.interrupted();
-        await Promise.race([change, pause(5000, undefined, { signal }).catch(() => {})]);
+        await Promise.race([news, pause(5000, undefined, { signal }).catch(() => {})]);
       }
     }
   }
@@ -171,7 +171,7 @@ export class Home {
       await this.serving.moveTo("local", "the database was removed at its second home");
     }
     await this.#upkeep.beginAnew(this.remote, found);
-    this.#renewal.resolve();
+    this.#news.resolve();
   }
 
   /** Only a database with two homes is looked through. */
@@ -188,9 +188,11 @@ export class Home {
     try {
       await this.#upkeep.provision();
       await this.#upkeep.bringHome(10 * 60_000);
+      this.#ending.signal.throwIfAborted();
       this.serving.endFeeds();
       await this.#requests.whileClosed(quietMs, async () => {
         await this.#upkeep.bringHome(this.#restMs);
+        this.#ending.signal.throwIfAborted();
         if (this.side === "remote")
           await this.serving.moveTo("local", "all that was written meanwhile has come home");
       });
@@ -211,7 +213,7 @@ export class Home {
     const servers = { local: this.#local.backend, remote: this.remote.backend };
     const directions = await this.report();
     // A local server that was away for less than a judgement takes replicates nothing any more.
-    if (directions.some(({ state }) => state === "stopped")) this.#renewal.resolve();
+    if (directions.some(({ state }) => state === "stopped")) this.#news.resolve();
     if (this.side === "local") await noteProgress(this.checkpoints, directions, servers, this.account.app);
     return directions;
   }
@@ -224,8 +226,12 @@ export class Home {
     this.serving.leaving.abort();
   }
 
+  /** Its second home is given up. */
   async forget(): Promise<void> {
-    await this.#record.remove();
-    await this.#upkeep.stop();
+    try {
+      await this.#upkeep.end();
+    } finally {
+      await this.#record.remove();
+    }
   }
 }

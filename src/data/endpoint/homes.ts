@@ -1,3 +1,4 @@
+import { Serializer } from "../../lib/serialize.ts";
 import type { DatabaseReport, LocalReport } from "../../protocol/data.ts";
 import type { Accounts } from "../accounts.ts";
 import { basic, withoutCredentials } from "./backend.ts";
@@ -14,6 +15,7 @@ export class Homes {
   readonly #homes = new Map<string, Home>();
   readonly #entering = new Map<string, Home>();
   readonly #behindSince = new Map<string, number>();
+  readonly #turns = new Serializer<"reload">();
   readonly #timer: NodeJS.Timeout;
   #noting = false;
 
@@ -32,7 +34,11 @@ export class Homes {
   }
 
   /** Reads the accounts anew. A database whose account has not changed goes on as it was. */
-  async reload(): Promise<void> {
+  reload(): Promise<void> {
+    return this.#turns.run("reload", () => this.#reload());
+  }
+
+  async #reload(): Promise<void> {
     const accounts = new Map((await this.#parts.accounts.all()).map((account) => [account.app, account]));
     for (const [app, home] of this.#homes) {
       const account = accounts.get(app);

@@ -16,6 +16,7 @@ export class Upkeep {
   readonly #turns = new Serializer<"replication">();
   #provisioned: Promise<void> | null = null;
   #isReplicated = false;
+  #hasEnded = false;
   /** The user and the database have been made at the local server, or found there. */
   isProvisioned = false;
 
@@ -44,6 +45,7 @@ export class Upkeep {
 
   async #replicate({ backend, health }: Remote): Promise<void> {
     const { app, remote } = this.#account;
+    if (this.#hasEnded) return;
     if (remote === null || !health.isWell) {
       this.#isReplicated = false;
       return;
@@ -86,12 +88,18 @@ export class Upkeep {
 
   async #beginAnew(backend: Backend, found: Found): Promise<void> {
     this.#isReplicated = false;
-    if (this.#record.mark !== null) await this.stop();
+    if (this.#record.mark !== null) await this.#stop();
     await this.#record.unseed();
     if (found === "none") await backend.must("PUT", "", { allow: [412] });
   }
 
-  async stop(): Promise<void> {
+  /** Its second home is given up: replication ends, and whoever was about to begin it does not. */
+  end(): Promise<void> {
+    this.#hasEnded = true;
+    return this.#turns.run("replication", () => this.#stop());
+  }
+
+  async #stop(): Promise<void> {
     const { app, remote } = this.#account;
     if (remote !== null) await this.#local.replicator.stop(app, remote);
   }
