@@ -33,6 +33,13 @@ describe("a request through the endpoint", () => {
     expect(fields.match(/authorization:/gi)).toHaveLength(1);
   });
 
+  it("cannot remove the database, with whatever credentials it goes on", async () => {
+    for (const line of ["DELETE /shop", "DELETE /shop/", "DELETE /%73hop?x=1"]) {
+      expect(statuses(await couch.send(head(line), answers(1))), line).toEqual(["401"]);
+    }
+    expect(couch.lines).toEqual([]);
+  });
+
   it("cannot say to a CouchDB that trusts a proxy that it is from somebody else", async () => {
     const more =
       "X-Auth-CouchDB-UserName: root\r\nx-auth-couchdb-roles: _admin\r\nX-Auth-CouchDB-Token: 1\r\n";

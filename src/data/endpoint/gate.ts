@@ -46,6 +46,9 @@ async function enter(request: IncomingMessage, response: ServerResponse, entranc
   if (first === "") return welcome(response);
   if (first === "_uuids") return uuids(incoming);
   if (first !== app) return refuse(response, 403, "forbidden", "You are not allowed to access this db.");
+  // At a second home the endpoint could, with that home's credentials.
+  if (request.method === "DELETE" && path.length === 1)
+    return refuse(response, 401, "unauthorized", "You are not a server admin.");
   if (leadsOut(path)) return refuse(response, 501, "not_implemented", `${path[3]} is not there`);
   await forward(incoming, home);
 }
