@@ -35,8 +35,8 @@ describe("a connection of the byte path", () => {
   });
 });
 
-describe("what the endpoint asks by itself", () => {
-  it("does not wait behind the feeds of apps, however many there are", async () => {
+describe("what an app has under way, however much", () => {
+  it("keeps neither what the endpoint asks by itself waiting nor another app", async () => {
     const server = createServer(({ url }, response) => {
       if (url === "/_up") response.end("{}");
       else response.flushHeaders();
@@ -45,10 +45,12 @@ describe("what the endpoint asks by itself", () => {
     const backend = new Backend({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` });
     for (let feed = 0; feed < 300; feed += 1)
       backend
-        .open("GET", "/shop/_changes", {})
+        .open("shop", "GET", "/shop/_changes", {})
         .on("error", () => {})
         .end();
     expect((await backend.ask("GET", "/_up")).status).toBe(200);
+    const [{ statusCode }] = await once(backend.open("blog", "GET", "/blog/_changes", {}).end(), "response");
+    expect(statusCode).toBe(200);
     backend.close();
     server.closeAllConnections();
     server.close();

@@ -1,16 +1,17 @@
 import {
-  Agent,
+  type Agent,
   type ClientRequest,
   request as httpRequest,
   type IncomingMessage,
   type RequestOptions,
 } from "node:http";
-import { request as httpsRequest, Agent as SecureAgent } from "node:https";
+import { request as httpsRequest } from "node:https";
 import { z } from "zod";
 import { MaestroError } from "../../errors.ts";
 import { Deadlines } from "../../http/deadlines.ts";
 import { Pool, type UpstreamConnection } from "../../http/pool.ts";
 import type { Wires } from "../../http/wires.ts";
+import { Agents } from "./agents.ts";
 
 /** Where a server is: a unix socket, or a URL. The URL carries its credentials. */
 export type ServerPlace = { socket: string; name: string; password: string } | { url: string };
@@ -18,10 +19,8 @@ export type ServerPlace = { socket: string; name: string; password: string } | {
 /** An answer that was read whole. */
 export type Answer = { status: number; json: unknown };
 
-/** Connections of each path. */
+/** Connections of the byte path, and of each app on the general one. */
 const mostOpen = 256;
-const ownOpen = { keepAlive: true, keepAliveMsecs: 1000, scheduling: "lifo" } as const;
-const keptOpen = { ...ownOpen, maxSockets: mostOpen } as const;
 
 /** A server that speaks CouchDB's API, entered with one set of credentials. */
 export class Backend {
@@ -33,9 +32,7 @@ export class Backend {
   /** Without credentials. */
   readonly shown: string;
   readonly #options: RequestOptions;
-  readonly #agent: Agent;
-  /** For what the endpoint asks by itself: whether a server is well is not found out by waiting behind apps. */
-  readonly #own: Agent;
+  readonly #agents: Agents;
   readonly #send: typeof httpRequest;
   /** Of the byte path; null behind TLS, and without wires. */
   readonly #pool: Pool | null;
@@ -45,8 +42,7 @@ export class Backend {
     if ("socket" in place) {
       this.#options = { socketPath: place.socket };
       this.authorization = basic(place.name, place.password);
-      this.#agent = new Agent(keptOpen);
-      this.#own = new Agent(ownOpen);
+      this.#agents = new Agents({ isSecure: false, mostOpen });
       this.#send = httpRequest;
       this.#pool = wires && new Pool({ path: place.socket }, wires, new Deadlines());
       this.prefix = "";
@@ -61,8 +57,7 @@ export class Backend {
     this.#options = { hostname: host, port };
     this.#pool = secure || !wires ? null : new Pool({ host, port }, wires, new Deadlines());
     this.authorization = basic(decodeURIComponent(url.username), decodeURIComponent(url.password));
-    this.#agent = secure ? new SecureAgent(keptOpen) : new Agent(keptOpen);
-    this.#own = secure ? new SecureAgent(ownOpen) : new Agent(ownOpen);
+    this.#agents = new Agents({ isSecure: secure, mostOpen });
     this.#send = secure ? httpsRequest : httpRequest;
     this.host = url.host;
     this.prefix = url.pathname.replace(/\/+$/, "");
@@ -85,13 +80,12 @@ export class Backend {
     return this.#pool.connect(signal);
   }
 
-  /** Opens a request; whoever asks sends the body. */
-  open(
-    method: string,
-    path: string,
-    headers: RequestOptions["headers"],
-    agent: Agent = this.#agent,
-  ): ClientRequest {
+  /** Opens a request of an app; whoever asks sends the body. */
+  open(app: string, method: string, path: string, headers: RequestOptions["headers"]): ClientRequest {
+    return this.#open(this.#agents.of(app), method, path, headers);
+  }
+
+  #open(agent: Agent, method: string, path: string, headers: RequestOptions["headers"]): ClientRequest {
     return this.#send({ ...this.#options, agent, method, path: this.prefix + path, headers });
   }
 
@@ -109,7 +103,7 @@ export class Backend {
       "content-length": Buffer.byteLength(json),
     };
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-    const outgoing = this.open(method, path, headers, this.#own)
+    const outgoing = this.#open(this.#agents.own, method, path, headers)
       .once("response", resolve)
       .once("error", reject);
     const began = performance.now();
@@ -151,8 +145,7 @@ export class Backend {
   }
 
   close(): void {
-    this.#agent.destroy();
-    this.#own.destroy();
+    this.#agents.close();
     this.#pool?.close();
   }
 }

@@ -72,7 +72,7 @@ async function exchange(
   const target = targetOf(incoming, side, home);
   const { authorization, backend } = admission;
   const headers = outgoingHeaders(request, { authorization, host: backend.host }, body);
-  const outgoing = backend.open(request.method ?? "GET", target, headers);
+  const outgoing = backend.open(home.account.app, request.method ?? "GET", target, headers);
   const { signal } = home.serving.leaving;
   const end = (outcome: Outcome) => {
     if (isFeed) signal.removeEventListener("abort", leave);
