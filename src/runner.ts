@@ -30,7 +30,13 @@ export async function plugRunner(config: Config, host: Host, network: Network, l
   const ports = new PortAllocator();
   const firewall = await openFirewall(config, host, network);
   if (typeof firewall === "string") log.warn({ reason: firewall }, "network.open");
-  else keepUp(firewall, log);
+  else {
+    keepUp(firewall, log);
+    for (const table of await firewall.rivals()) {
+      const remedy = `if no Maestro has it any more: nft delete table inet ${table}`;
+      log.error({ table, remedy }, "network.rival");
+    }
+  }
   const closing = new AbortController();
   const { uids } = network;
   const watch = watchIsolation(config, host, { firewall, ports, uids, signal: closing.signal }, log);

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { chmod, chown, cp, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -205,6 +206,14 @@ export class TestMaestro implements AsyncDisposable {
     // A controller that is gone may have left workers and apps: the next one takes them over and ends them.
     if (this.#child?.exitCode !== null || this.#child.signalCode !== null) await this.serve().catch(() => {});
     await this.end("SIGINT");
+    await this.#removeTable();
     await rm(this.home, { recursive: true, force: true });
+  }
+
+  /** One that did not come to its end has left its rules, which would hold for users that another home may get. */
+  async #removeTable(): Promise<void> {
+    const id = createHash("sha256").update(this.home).digest("hex").slice(0, 8);
+    const nft = spawn("nft", ["delete", "table", "inet", `maestro_${id}`], { stdio: "ignore" });
+    await once(nft, "close").catch(() => {}); // There is no nft.
   }
 }

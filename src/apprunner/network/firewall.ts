@@ -1,12 +1,13 @@
 import { z } from "zod";
 import { Serializer } from "../../lib/serialize.ts";
-import { apply, listSet, NftError } from "./nft.ts";
+import { apply, listChain, listSet, listTables, NftError } from "./nft.ts";
 import {
   badInput,
   checkedRules,
   checkPorts,
   type FirewallOptions,
   isPort,
+  isTable,
   isWithin,
   nobodysUid,
   tableOf,
@@ -63,6 +64,17 @@ export class Firewall {
     } catch (error) {
       return error instanceof Error ? error.message : String(error);
     }
+  }
+
+  /**
+   * Other tables that rule over the users of this Maestro's apps, which nobody can reach then: of a Maestro that happens to
+   * have the same users, or of one whose home was removed without it.
+   */
+  async rivals(): Promise<string[]> {
+    const { from, to } = this.#rules.uids;
+    const others = (await listTables()).filter((table) => isTable(table) && table !== this.table);
+    const chains = await Promise.all(others.map((table) => listChain(table, "output").catch(() => ""))); // It has gone.
+    return others.filter((_, index) => chains[index]?.includes(`skuid ${from}-${to} `));
   }
 
   /** The ports that have an owner, with its uid. */

@@ -29,6 +29,17 @@ export async function listSet(table: string, set: string): Promise<unknown> {
   return JSON.parse(output);
 }
 
+/** The names of the tables of the family inet. Throws `NftError`. */
+export async function listTables(): Promise<string[]> {
+  const output = await run("list the tables", ["list", "tables", "inet"], "");
+  return [...output.matchAll(/^table inet (\S+)$/gm)].map(([, name = ""]) => name);
+}
+
+/** A chain, as nft(8) writes it. Throws `NftError`. */
+export function listChain(table: string, chain: string): Promise<string> {
+  return run(`read the chain ${chain}`, ["list", "chain", "inet", table, chain], "");
+}
+
 async function run(doing: string, args: readonly string[], input: string): Promise<string> {
   const child = spawn("nft", args, { env, signal: AbortSignal.timeout(patience), killSignal: "SIGKILL" });
   const ended = new Promise<number | null>((resolve, reject) => {

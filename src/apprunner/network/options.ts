@@ -39,8 +39,13 @@ export const defaultClosedNetworks: readonly string[] = [
 export const nobodysUid = 4_294_967_294;
 const lastPort = 65_535;
 
+const prefix = "maestro_";
+
+/** Whether that may be the table of a Maestro. */
+export const isTable = (name: string): boolean => name.startsWith(prefix);
+
 export function tableOf(id: string): string {
-  if (/^[a-z0-9_]{1,64}$/.test(id)) return `maestro_${id}`;
+  if (/^[a-z0-9_]{1,64}$/.test(id)) return prefix + id;
   throw badInput(`"${id}" cannot name a table of nftables; use lower-case letters, digits, underscores`, {
     id,
   });

@@ -57,6 +57,15 @@ async function another(): Promise<Firewall> {
   return other;
 }
 
+it("tells of another table that rules over the same users, and of no other", async () => {
+  await another();
+  expect(await firewall.rivals()).toEqual([]);
+  const rival = await Firewall.open({ ...options, id: `${options.id}_rival` });
+  scope.defer(() => rival.close());
+  expect(await firewall.rivals()).toEqual([rival.table]);
+  expect(await rival.rivals()).toEqual([firewall.table]);
+});
+
 const machinesOwnAddress = Object.values(networkInterfaces())
   .flatMap((addresses) => addresses ?? [])
   .find(({ internal, family }) => !internal && family === "IPv4")?.address;
