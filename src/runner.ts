@@ -32,10 +32,7 @@ export async function plugRunner(config: Config, host: Host, network: Network, l
   if (typeof firewall === "string") log.warn({ reason: firewall }, "network.open");
   else {
     keepUp(firewall, log);
-    for (const table of await firewall.rivals()) {
-      const remedy = `if no Maestro has it any more: nft delete table inet ${table}`;
-      log.error({ table, remedy }, "network.rival");
-    }
+    void tellRivals(firewall, log);
   }
   const closing = new AbortController();
   const { uids } = network;
@@ -114,6 +111,18 @@ function keepUp(firewall: Firewall, log: Log): void {
       (error: Error) => log.error({ error: error.message }, "network.not-restored"),
     );
   setInterval(() => void look(), 30_000).unref();
+}
+
+/** Nobody waits for it: nothing is done about them but to say so. */
+async function tellRivals(firewall: Firewall, log: Log): Promise<void> {
+  try {
+    for (const table of await firewall.rivals()) {
+      const remedy = `if no Maestro has it any more: nft delete table inet ${table}`;
+      log.error({ table, remedy }, "network.rival");
+    }
+  } catch (error) {
+    log.error({ error: (error as Error).message }, "network.rivals-not-known");
+  }
 }
 
 /** What is in a run directory, as the stories see it. Changes nothing. */

@@ -36,11 +36,14 @@ export type HostOptions = {
   atMost?: IsolationLevel;
 };
 
+/** Tells one home from the others on the machine. */
+export const hostIdOf = (home: string): string => createHash("sha256").update(home).digest("hex").slice(0, 8);
+
 /** Puts in place what apps need of Maestro, below its home, and finds out how they can be confined here. */
 export async function openHost({ home, atMost = "full" }: HostOptions): Promise<Host> {
   const runtimes = join(home, "runtimes");
   const runtime = { node: await installNode(runtimes), staticServer: await installStaticServer(runtimes) };
-  const id = createHash("sha256").update(home).digest("hex").slice(0, 8);
+  const id = hostIdOf(home);
   const { cgroups, powers } = openCgroups(id);
   const directory = join(home, "run", "sandbox");
   const etc = layOutEtc(join(directory, "etc"));

@@ -1,11 +1,8 @@
 import { type Deadlines, never, type Timed } from "../http/deadlines.ts";
 import type { Upstream } from "../protocol/worker.ts";
 import { isWell } from "./checks.ts";
-import type { Leases } from "./leases.ts";
+import { type Leases, mostFailures } from "./leases.ts";
 import type { Route } from "./routes.ts";
-
-/** So often in a row an instance may not be well. */
-const mostFailures = 3;
 
 type Watching = { deadlines: Deadlines; leases: Leases };
 

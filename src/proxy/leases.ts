@@ -9,7 +9,7 @@ import { SlowStart } from "./slow-start.ts";
 const outOfUse = 1_000_000_000;
 
 /** So often an instance may fail in a row. */
-const mostFailures = 3;
+export const mostFailures = 3;
 
 export type LeasesOptions = {
   /** Called whenever something that was under way has ended, or turned out to be a stream. */

@@ -1,5 +1,4 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { chmod, chown, cp, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -8,6 +7,10 @@ import { createInterface } from "node:readline";
 import { z } from "zod";
 import { type Client, connect } from "../../sdk/client.ts";
 import type { AppUser } from "../../src/app/app.ts";
+import { hostIdOf } from "../../src/apprunner/host.ts";
+import { apply } from "../../src/apprunner/network/nft.ts";
+import { tableOf } from "../../src/apprunner/network/options.ts";
+import { deleteTable } from "../../src/apprunner/network/ruleset.ts";
 
 export const repository = resolve(import.meta.dirname, "../..");
 export const fixture = (name: string): string => join(repository, "test/fixtures/apps", name);
@@ -212,8 +215,6 @@ export class TestMaestro implements AsyncDisposable {
 
   /** One that did not come to its end has left its rules, which would hold for users that another home may get. */
   async #removeTable(): Promise<void> {
-    const id = createHash("sha256").update(this.home).digest("hex").slice(0, 8);
-    const nft = spawn("nft", ["delete", "table", "inet", `maestro_${id}`], { stdio: "ignore" });
-    await once(nft, "close").catch(() => {}); // There is no nft.
+    await apply("be removed", deleteTable(tableOf(hostIdOf(this.home)))).catch(() => {}); // There is no nft, or no right to it.
   }
 }
