@@ -10,9 +10,17 @@ import { basic, TestDatabase } from "../test/support/data.ts";
 import { TestEndpoint } from "../test/support/data-endpoint.ts";
 import { failoverStory } from "../test/support/failover-story.ts";
 import { cpuMs } from "./support/cpu.ts";
+import { installNeighbours } from "./support/packages.ts";
+import { startNginx } from "./support/proxies.ts";
 import { machine, median, quantile, table } from "./support/table.ts";
 
-type Server = { name: string; port: number; host: string; authorization: string; database: string };
+/** `at`: as Node's `request` takes it. */
+type Server = {
+  name: string;
+  at: { host: string; port: number } | { socketPath: string };
+  authorization: string;
+  database: string;
+};
 
 const agent = new Agent({ keepAlive: true, maxSockets: 64 });
 
@@ -27,8 +35,7 @@ async function timed(server: Server, method: string, path: string, body = ""): P
   };
   const options = {
     agent,
-    host: server.host,
-    port: server.port,
+    ...server.at,
     method,
     path: `/${server.database}${path}`,
     headers,
@@ -105,16 +112,60 @@ async function run(server: Server, { count, connections, documents, once }: Load
   return { perSecond: (count * documents) / seconds, medianMs: median(times), tailMs: quantile(times, 0.99) };
 }
 
-const reads = 3000;
+const reads = 5000;
+/** Before the first figure: some 10,000 reads are needed until V8 has compiled for good what the endpoint does, ms. */
+const warmMs = 10_000;
 
-/** Two requests in turn, one each way: what the machine does in between is in both. */
-async function addedBy(straight: Server, through: Server): Promise<{ straight: number; through: number }> {
-  const times = { straight: [] as number[], through: [] as number[] };
-  for (let n = 0; n < reads; n += 1) {
-    times.straight.push(await timed(straight, "GET", `/one-${n % 500}`));
-    times.through.push(await timed(through, "GET", `/one-${n % 500}`));
+/** What reads took by each way, ms. They take turns: what the machine does in between is in all of them. */
+async function readsInTurn(ways: readonly Server[], goesOn: (n: number) => boolean): Promise<number[][]> {
+  const times = ways.map((): number[] => []);
+  for (let n = 0; goesOn(n); n += 1) {
+    for (const [index, way] of ways.entries()) times[index]?.push(await timed(way, "GET", `/one-${n % 500}`));
   }
-  return { straight: median(times.straight), through: median(times.through) };
+  return times;
+}
+
+/**
+ * What is in between adds to a read: nothing, the endpoint, an nginx. All of them ask one database process, the one behind
+ * the endpoint: of two the one that is asked more often is warmer, and answers sooner.
+ */
+async function measureAdded(endpoint: TestEndpoint, through: Server): Promise<void> {
+  const socketPath = endpoint.local.socket ?? "";
+  const straight: Server = { ...through, name: "straight", at: { socketPath } };
+  const nginx = (await installNeighbours()).has("nginx")
+    ? await startNginx(endpoint.directory, `unix:${socketPath}`)
+    : null;
+  try {
+    const ways = [
+      { server: straight, pid: endpoint.local.pid },
+      { server: through, pid: endpoint.pid },
+    ];
+    if (nginx) {
+      const server = { ...through, name: "through an nginx", at: { host: "127.0.0.1", port: nginx.port } };
+      ways.push({ server, pid: nginx.pid });
+    }
+    const servers = ways.map(({ server }) => server);
+    const warmAt = performance.now() + warmMs;
+    await readsInTurn(servers, () => performance.now() < warmAt);
+    const before = await Promise.all(ways.map(({ pid }) => cpuMs(pid)));
+    const medians = (await readsInTurn(servers, (n) => n < reads)).map(median);
+    const after = await Promise.all(ways.map(({ pid }) => cpuMs(pid)));
+    const rows = ways.map(({ server }, index) => {
+      const [ms = Number.NaN, cpu = Number.NaN] = [
+        medians[index],
+        (after[index] ?? 0) - (before[index] ?? 0),
+      ];
+      const added = index === 0 ? "" : (ms - (medians[0] ?? Number.NaN)).toFixed(3);
+      // The database has answered all of them.
+      const each = cpu / (index === 0 ? reads * ways.length : reads);
+      return [server.name, ms.toFixed(3), added, each.toFixed(3)];
+    });
+    console.log(
+      `\n${table(["a read, one at a time, in turn", "median ms", "added ms", "processor ms"], rows)}\n`,
+    );
+  } finally {
+    await nginx?.end();
+  }
 }
 
 /** From the acknowledgement of a write to the moment at which the other home's feed shows it, ms. */
@@ -142,8 +193,7 @@ async function overCouch(url: string): Promise<Server> {
   const authorization = basic(decodeURIComponent(username), decodeURIComponent(password));
   const server = {
     name: "CouchDB",
-    host: hostname,
-    port: Number(port),
+    at: { host: hostname, port: Number(port) },
     authorization,
     database: `bench-${randomUUID()}`,
   };
@@ -170,14 +220,14 @@ async function measure(): Promise<void> {
   await straightDatabase.ask("PUT", "/bench");
   const at = (name: string, port: number, user: string, password: string): Server => ({
     name,
-    port,
-    host: "127.0.0.1",
+    at: { host: "127.0.0.1", port },
     authorization: basic(user, password),
     database: "bench",
   });
+  const through = at("through the endpoint", endpoint.port, "bench", app.account.password);
   const servers = [
     at("embedded, straight", straightDatabase.port, "maestro", straightDatabase.password),
-    at("through the endpoint", endpoint.port, "bench", app.account.password),
+    through,
   ];
   const couchUrl = process.env["COUCH_URL"];
   if (couchUrl) servers.push(await overCouch(couchUrl));
@@ -192,22 +242,7 @@ async function measure(): Promise<void> {
   console.log(table(["", "documents/s", "median ms", "99 % ms"], rows));
   if (!couchUrl) console.log("\nNo CouchDB was measured beside it: COUCH_URL is not set.");
 
-  // Each has a database process of its own; they take turns, request by request.
-  const [straight, through] = servers;
-  if (straight && through) {
-    const before = [await cpuMs(endpoint.pid), await cpuMs(endpoint.local.pid)];
-    const added = await addedBy(straight, through);
-    const [cpu = 0, cpuBehind = 0] = [await cpuMs(endpoint.pid), await cpuMs(endpoint.local.pid)].map(
-      (after, index) => (after - (before[index] ?? 0)) / reads,
-    );
-    const difference = (added.through - added.straight).toFixed(3);
-    console.log(
-      `\nThe endpoint adds ${difference} ms to a read at the median (${added.straight.toFixed(3)} → ${added.through.toFixed(3)}).`,
-    );
-    console.log(
-      `Processor time for such a read: ${cpu.toFixed(3)} ms in the endpoint, ${cpuBehind.toFixed(3)} ms in the database behind it.`,
-    );
-  }
+  await measureAdded(endpoint, through);
 
   const replicated = await endpoint.app("delays", { replicated: true });
   await replicated.ask("GET", "");

@@ -62,10 +62,12 @@ export const startFloor: Start = async () => {
   return listening(spawn(process.execPath, [join(import.meta.dirname, "floor.ts"), String(port)]), port);
 };
 
-export const startNginx: Start = async (directory, upstreamPort) => {
+/** `upstream`: its port, or `unix:` and the path of its socket. */
+export async function startNginx(directory: string, upstream: number | string): Promise<Running> {
   const port = await getPort();
+  const address = typeof upstream === "number" ? `127.0.0.1:${upstream}` : upstream;
   const server = `
-    upstream app { server 127.0.0.1:${upstreamPort}; keepalive 128; keepalive_requests 1000000000; }
+    upstream app { server ${address}; keepalive 128; keepalive_requests 1000000000; }
     server {
       listen 127.0.0.1:${port} backlog=4096;
       client_max_body_size 100m;
@@ -81,7 +83,7 @@ export const startNginx: Start = async (directory, upstreamPort) => {
       }
     }`;
   return listening(await nginx(join(directory, "nginx"), server), port);
-};
+}
 
 export const startHaproxy: Start = async (directory, upstreamPort) => {
   const port = await getPort();
