@@ -1,4 +1,3 @@
-import { timingSafeEqual } from "node:crypto";
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
@@ -6,6 +5,7 @@ import { AppName } from "../app/app.ts";
 import { isSystemError } from "../errors.ts";
 import { writeAtomic } from "../lib/atomic-file.ts";
 import { namesIn } from "../lib/directory.ts";
+import { isSameSecret } from "../lib/same-secret.ts";
 import { newPassword } from "./secrets.ts";
 
 /** An app's database: <home>/state/data/apps/NAME.json, mode 0600. It is made at first use. */
@@ -62,8 +62,4 @@ export class Accounts {
   }
 }
 
-/** Whether a password is an account's, in a time that does not tell how much of it is right. */
-export function isPasswordOf({ password }: Account, given: string): boolean {
-  const [left, right] = [Buffer.from(password), Buffer.from(given)];
-  return left.length === right.length && timingSafeEqual(left, right);
-}
+export const isPasswordOf = ({ password }: Account, given: string) => isSameSecret(password, given);

@@ -1,4 +1,5 @@
-import { createHmac, timingSafeEqual } from "node:crypto";
+import { createHmac } from "node:crypto";
+import { isSameSecret } from "../lib/same-secret.ts";
 
 /** How long a session lasts, s: CouchDB's default. */
 const lifetime = 600;
@@ -25,9 +26,7 @@ export function sessionName(
     /^(.+):([0-9A-F]{1,10}):([0-9a-f]{64})$/s.exec(Buffer.from(value, "base64url").toString("utf8")) ?? [];
   const key = keyOf(name);
   if (key === null || Date.now() / 1000 - Number.parseInt(time, 16) > lifetime) return null;
-  const expected = Buffer.from(signature(name, time, key));
-  const given = Buffer.from(signed);
-  return expected.length === given.length && timingSafeEqual(expected, given) ? name : null;
+  return isSameSecret(signed, signature(name, time, key)) ? name : null;
 }
 
 const signature = (name: string, time: string, key: string) =>

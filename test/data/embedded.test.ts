@@ -71,6 +71,21 @@ describe("what a replicator of CouchDB's asks for", () => {
     expect((await database.ask("GET", `${db}/b`)).json()._rev).toBe(rev);
   });
 
+  it("removes the old revisions of documents by itself, once many have been replaced", async () => {
+    const ids = Array.from({ length: 500 }, (_, index) => `d${index}`);
+    const write = async (revisions: Record<string, string>) => {
+      const docs = ids.map((_id) => ({ _id, ...(revisions[_id] ? { _rev: revisions[_id] } : {}) }));
+      const written = (await database.ask("POST", `${db}/_bulk_docs`, { docs })).json();
+      return Object.fromEntries(written.map(({ id, rev }: { id: string; rev: string }) => [id, rev]));
+    };
+    const first = await write({});
+    let latest = first;
+    for (let round = 0; round < 10; round += 1) latest = await write(latest);
+    const old = () => database.ask("GET", `${db}/d7?rev=${first["d7"]}`);
+    await expect.poll(async () => (await old()).status, { timeout: 20_000 }).toBe(404);
+    expect((await database.ask("GET", `${db}/d7`)).json()._rev).toBe(latest["d7"]);
+  });
+
   it("says which revisions are missing, and gives many at once", async () => {
     const { rev } = (await database.ask("PUT", `${db}/a`, { n: 1 })).json();
     const diff = await database.ask("POST", `${db}/_revs_diff`, { a: [rev, "7-other"], b: ["1-x"] });

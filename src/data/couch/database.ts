@@ -22,7 +22,7 @@ export type Security = z.infer<typeof Security>;
 type Waiting = { document: Document; resolve(result: WriteResult): void; reject(error: unknown): void };
 /** How many single writes are put together into one. */
 const groupLimit = 200;
-/** After so many written documents old revisions are removed. */
+/** After so many documents have been replaced their old revisions are removed. */
 const compactAfter = 5000;
 
 /** A database that is open: PouchDB in a directory of its own, and what CouchDB keeps beside the documents. */
@@ -37,7 +37,7 @@ export class Database {
   #validators: Promise<string[]> | null = null;
   #waiting: Waiting[] = [];
   #writing = false;
-  #writesSinceCompaction = 0;
+  #replacedSinceCompaction = 0;
   /** LevelDB could not write, and takes no more writes until it is opened again. */
   isStuck = false;
 
@@ -65,21 +65,23 @@ export class Database {
   #announceWrites(): void {
     const { pouch } = this;
     const write = pouch._bulkDocs.bind(pouch);
-    pouch._bulkDocs = (request, options, callback) =>
+    pouch._bulkDocs = (request, options, callback) => {
+      const replaced = countReplacing(request.docs, options["new_edits"] === false);
       write(request, options, (error, results) => {
         if (request.docs.some(({ _id }) => _id?.startsWith("_design/"))) this.#validators = null;
         if (isDiskError(error)) this.isStuck = true;
         callback(error, results);
         this.#change.resolve(true);
         this.#change = Promise.withResolvers();
-        this.#writesSinceCompaction += request.docs.length;
-        if (this.#writesSinceCompaction >= compactAfter) this.#compact();
+        this.#replacedSinceCompaction += replaced;
+        if (this.#replacedSinceCompaction >= compactAfter) this.#compact();
       });
+    };
   }
 
   /** Revisions that were replaced are removed now and then, as CouchDB does it: the file would only grow. */
   #compact(): void {
-    this.#writesSinceCompaction = 0;
+    this.#replacedSinceCompaction = 0;
     this.pouch.compact().catch(() => {}); // The database was closed meanwhile: the next one begins where this one was.
   }
 
@@ -179,6 +181,12 @@ export class Database {
     await this.pouch.close();
     this.scripts.dispose();
   }
+}
+
+/** How many of them are not the first revision of a document. What is replicated comes with the name of its revision. */
+function countReplacing(documents: readonly Document[], isReplicated: boolean): number {
+  return documents.filter(({ _rev }) => _rev !== undefined && !(isReplicated && _rev.startsWith("1-")))
+    .length;
 }
 
 const securityFile = (directory: string) => join(directory, "security.json");

@@ -103,7 +103,7 @@ const putDocument: Handler = async (exchange, context, parameters) => {
   const { db = "" } = parameters;
   const id = idOf(exchange, parameters);
   const database = await context.databases.get(db);
-  const newEdits = exchange.parameter("new_edits", z.boolean()) ?? true;
+  const newEdits = exchange.flag("new_edits", true);
   const document = await readDocument(exchange, id, newEdits);
   applyRevision(exchange, document);
   if (!newEdits) {

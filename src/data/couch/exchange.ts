@@ -7,6 +7,8 @@ import { badRequest, CouchError, toCouchError } from "./errors.ts";
 /** Who is calling: a name and roles, as `_users` has them. `_admin` is the role of the server's administrator. */
 export type User = { name: string; roles: readonly string[] };
 
+const Flag = z.boolean();
+
 let bodiesBytes = 0;
 
 /** One request and its answer. */
@@ -17,7 +19,9 @@ export class Exchange {
   readonly limits: Limits;
   /** Settled before a route's handler runs. */
   user: User = { name: "", roles: [] };
-  readonly #gone = new AbortController();
+  /** The client is gone, or has its whole answer. */
+  isOver = false;
+  #gone: AbortController | null = null;
   #held = 0;
 
   constructor(request: IncomingMessage, response: ServerResponse, limits: Limits) {
@@ -29,7 +33,8 @@ export class Exchange {
     this.query = new URLSearchParams(mark < 0 ? "" : url.slice(mark + 1));
     response.once("close", () => {
       bodiesBytes -= this.#held;
-      this.#gone.abort();
+      this.isOver = true;
+      this.#gone?.abort();
     });
   }
 
@@ -37,8 +42,10 @@ export class Exchange {
     return this.request.method ?? "GET";
   }
 
-  /** Aborted when the client is gone, or has its whole answer. */
+  /** Aborted when it is over. Made for those who ask: most requests are over sooner than a signal is made and aborted. */
   get gone(): AbortSignal {
+    if (this.isOver) return AbortSignal.abort();
+    this.#gone ??= new AbortController();
     return this.#gone.signal;
   }
 
@@ -98,8 +105,8 @@ export class Exchange {
     return this.query.get(name) ?? undefined;
   }
 
-  flag(name: string): boolean {
-    return this.parameter(name, z.boolean()) ?? false;
+  flag(name: string, otherwise = false): boolean {
+    return this.parameter(name, Flag) ?? otherwise;
   }
 
   #parsed<T extends z.ZodType>(name: string, schema: T, text: string, read: () => unknown): z.output<T> {
@@ -129,7 +136,7 @@ export class Exchange {
 
   /** Writes a part of a long answer; resolves when the client has taken enough of it for more to be written. */
   async write(text: string | Buffer): Promise<void> {
-    if (this.gone.aborted || this.response.write(text)) return;
+    if (this.isOver || this.response.write(text)) return;
     await once(this.response, "drain", { signal: this.gone }).catch(() => {}); // It is gone: whoever writes sees that.
   }
 

@@ -52,7 +52,7 @@ async function answer(
     await authorize(exchange, context, route, parameters);
     await route.handle(exchange, context, parameters);
   } catch (error) {
-    if (isFault(error) && !exchange.gone.aborted) {
+    if (isFault(error) && !exchange.isOver) {
       const { message, stack } = error instanceof Error ? error : new Error(String(error));
       context.log.error({ method: request.method, error: message, stack }, "data.fault");
     }

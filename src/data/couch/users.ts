@@ -1,7 +1,8 @@
-import { createHash, createHmac, pbkdf2, randomBytes, timingSafeEqual } from "node:crypto";
+import { pbkdf2, randomBytes, timingSafeEqual } from "node:crypto";
 import { promisify } from "node:util";
 import type { Document } from "pouchdb-core";
 import { z } from "zod";
+import { isSameSecret } from "../../lib/same-secret.ts";
 import { sessionCookie, sessionName } from "../session-cookie.ts";
 import type { Database } from "./database.ts";
 import type { Databases } from "./databases.ts";
@@ -35,8 +36,8 @@ export class Users {
   readonly #secret: string;
   /** Users that were read, by name, until something changes. */
   readonly #read = new Map<string, Promise<UserDocument | null>>();
-  /** What was found right: a digest of the password, and the key with which it was found so. */
-  readonly #verified = new Map<string, string>();
+  /** What was found right, by name: the password, and the key with which it was found so. */
+  readonly #verified = new Map<string, { password: string; key: string }>();
 
   constructor(databases: Databases, admin: Admin, secret: string) {
     this.#databases = databases;
@@ -76,7 +77,7 @@ export class Users {
 
   /** Throws 401. */
   async check(name: string, password: string): Promise<User> {
-    if (same(name, this.#admin.name) && same(password, this.#admin.password))
+    if (isSameSecret(name, this.#admin.name) && isSameSecret(password, this.#admin.password))
       return { name, roles: ["_admin"] };
     const user = await this.#find(name);
     if (user && (await this.#isRight(user, password))) return { name, roles: user.roles };
@@ -84,13 +85,13 @@ export class Users {
   }
 
   async #isRight(user: UserDocument, password: string): Promise<boolean> {
-    const digest = createHmac("sha256", this.#secret).update(password).digest("base64");
-    if (this.#verified.get(user.name) === `${user.derived_key}:${digest}`) return true;
+    const verified = this.#verified.get(user.name);
+    if (verified?.key === user.derived_key && isSameSecret(password, verified.password)) return true;
     const prf = user.pbkdf2_prf === "sha" ? "sha1" : user.pbkdf2_prf;
     const key = Buffer.from(user.derived_key, "hex");
     const derived = await derive(password, user.salt, user.iterations, key.length, prf);
     if (!timingSafeEqual(derived, key)) return false;
-    this.#verified.set(user.name, `${user.derived_key}:${digest}`);
+    this.#verified.set(user.name, { password, key: user.derived_key });
     return true;
   }
 
@@ -133,10 +134,4 @@ export async function withDerivedKey(database: Database, document: Document): Pr
   const key = await derive(password, salt, iterations, 32, "sha256");
   const scheme = { password_scheme: "pbkdf2", pbkdf2_prf: "sha256", iterations, salt };
   return { ...rest, _id: document._id, ...scheme, derived_key: key.toString("hex") };
-}
-
-/** In a time that does not tell where they differ. */
-export function same(a: string, b: string): boolean {
-  const [left, right] = [a, b].map((text) => createHash("sha256").update(text).digest());
-  return left !== undefined && right !== undefined && timingSafeEqual(left, right);
 }
