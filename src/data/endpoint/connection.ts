@@ -1,11 +1,11 @@
 import type { Body } from "../../http/body.ts";
-import { type Deadlines, never, type Timed } from "../../http/deadlines.ts";
+import { type Deadlines, never } from "../../http/deadlines.ts";
 import { HandedConnection } from "../../http/handed.ts";
-import { Inbox, type Taker } from "../../http/inbox.ts";
+import { IncomingConnection } from "../../http/incoming.ts";
 import { closesAfter, Refusal } from "../../http/refusal.ts";
 import { RequestHead } from "../../http/request.ts";
 import { clientTimes } from "../../http/times.ts";
-import type { Open, Reader, Wire } from "../../http/wire.ts";
+import type { Open } from "../../http/wire.ts";
 import type { Entrance } from "./entrance.ts";
 import { Exchange } from "./exchange.ts";
 import { type KeptFields, keepFields } from "./kept-fields.ts";
@@ -32,13 +32,8 @@ type Generally = "nothing" | "answer" | "rest";
  * One connection of an app: its requests, one after the other. Each goes the byte path, in an exchange of its own, or the
  * general one, which gets its bytes and no others: where a request ends is decided here alone.
  */
-export class AppConnection implements Reader, Taker, Timed {
-  readonly wire: Wire;
-  dueAt: number;
-  /** Another request may follow on the connection. */
-  isKept = true;
+export class AppConnection extends IncomingConnection {
   readonly #options: AppConnectionOptions;
-  readonly #inbox = new Inbox(this, new RequestHead({ most: mostHead, isRemembering: true }));
   #fields: KeptFields | null = null;
   #request: KeptRequest | null = null;
   #exchange: Exchange | null = null;
@@ -46,36 +41,24 @@ export class AppConnection implements Reader, Taker, Timed {
   #generally: Generally = "nothing";
   /** Bytes that had been written when the request for the general path began. */
   #writtenBefore = 0;
-  #isLeaving = false;
-  #hasEnded = false;
-  #isClosing = false;
-  /** The latest answer has not left yet. */
-  #isFlushing = false;
 
   constructor(open: Open, options: AppConnectionOptions) {
+    super(open, options.deadlines, new RequestHead({ most: mostHead, isRemembering: true }));
     this.#options = options;
-    this.dueAt = options.deadlines.in(clientTimes.idleMs);
-    this.wire = open(this);
-    options.deadlines.add(this);
   }
 
   get isBusy(): boolean {
     if (this.isUnfinished) return false;
-    return this.#exchange !== null || this.#generally === "answer" || this.#isFlushing;
+    return this.#exchange !== null || this.#generally === "answer" || this.isFlushing;
   }
 
-  /** Not all of the latest request's body has come. */
-  get isUnfinished(): boolean {
-    return this.#inbox.isUnfinished;
-  }
-
-  onBytes(bytes: Buffer, length: number): void {
-    this.#inbox.take(bytes, length);
+  protected get isIdle(): boolean {
+    return this.#exchange === null && this.#generally !== "answer" && !this.isUnfinished;
   }
 
   onRequest(request: RequestHead, bytes: Buffer, body: Body): void {
-    this.isKept = request.isKept && !this.#isLeaving;
-    this.#limit(body.isComplete ? never : requestMs);
+    this.isKept = request.isKept && !this.isLeaving;
+    this.limit(body.isComplete ? never : requestMs);
     if (!request.isLikeBefore) this.#fields = keepFields(request, bytes);
     this.#request = this.#fields && keep(request, bytes, this.#fields, this.#options.entrance);
     if (!this.#request) this.#beginGenerally();
@@ -96,7 +79,7 @@ export class AppConnection implements Reader, Taker, Timed {
     }
     this.#request.add(bytes, from, body.passTo);
     if (!body.isComplete) return;
-    this.#limit(never);
+    this.limit(never);
     this.#exchange = new Exchange(this, this.#request);
     this.#exchange.begin();
   }
@@ -117,7 +100,7 @@ export class AppConnection implements Reader, Taker, Timed {
   }
 
   #wholeGenerally(): void {
-    this.#limit(this.#generally === "rest" ? clientTimes.idleMs : never);
+    this.limit(this.#generally === "rest" ? clientTimes.idleMs : never);
     if (this.#generally === "rest") this.#generally = "nothing";
   }
 
@@ -131,35 +114,23 @@ export class AppConnection implements Reader, Taker, Timed {
 
   /** The general path has answered, or given up. */
   answeredGenerally(): void {
-    if (this.#generally !== "answer" || this.#isClosing) return;
+    if (this.#generally !== "answer" || this.isClosing) return;
     this.#generally = this.isUnfinished ? "rest" : "nothing";
-    if (!this.isKept || this.#stream?.writable === false) this.#close();
-    else if (!this.isUnfinished) this.#next();
+    if (!this.isKept || this.#stream?.writable === false) this.close();
+    else if (!this.isUnfinished) this.next();
   }
 
-  /** The answer has been written. Who does not read its answers is not asked for more requests. */
+  /** The answer has been written. */
   finish(): void {
     this.#exchange = null;
     this.#request = null;
-    if (!this.isKept) this.#close();
-    else if (this.wire.pending === 0) this.#next();
-    else this.#nextWhenFlushed();
+    this.answered();
   }
 
   refuse(status: number, error: string, reason: string): void {
     const isHead = this.#request?.method === "HEAD";
     this.wire.write(asBytes(status, refusal(status, error, reason, !this.isKept), isHead));
     this.finish();
-  }
-
-  /** What has been written of the answer is not whole, and must be seen not to be, whatever was to mark its end. */
-  cut(isEndless: boolean): void {
-    if (isEndless) this.wire.reset();
-    else this.wire.destroy();
-  }
-
-  onPartialHead(): void {
-    this.#limit(clientTimes.headMs);
   }
 
   onMalformedHead(refused: Refusal): void {
@@ -176,15 +147,15 @@ export class AppConnection implements Reader, Taker, Timed {
   }
 
   onEnd(): void {
-    this.#hasEnded = true;
-    if (this.#isClosing) return;
+    this.hasEnded = true;
+    if (this.isClosing) return;
     if (this.#generally !== "nothing") this.#stream?.onEnd();
-    else if (this.#exchange) this.#limit(clientTimes.halfClosedMs);
-    else this.#close();
+    else if (this.#exchange) this.limit(clientTimes.halfClosedMs);
+    else this.close();
   }
 
   onClose(): void {
-    this.#options.deadlines.delete(this);
+    this.forgetTime();
     this.#exchange?.abandon();
     this.#exchange = null;
     this.#stream?.onClose();
@@ -192,47 +163,9 @@ export class AppConnection implements Reader, Taker, Timed {
   }
 
   onDue(): void {
-    if (this.#isClosing || this.#hasEnded) this.wire.destroy();
-    else if (this.#inbox.isReadingHead || this.isUnfinished)
+    if (this.isClosing || this.hasEnded) this.wire.destroy();
+    else if (this.inbox.isReadingHead || this.isUnfinished)
       this.onMalformedBody(new Refusal(408, "The request came too slowly."));
-    else this.#close();
-  }
-
-  /** What is under way goes on, and is the last. An idle app may have sent a request just now. */
-  leave(): void {
-    this.#isLeaving = true;
-    this.isKept = false;
-    if (!this.isBusy && !this.isUnfinished && !this.#isClosing) this.#limit(clientTimes.leavingMs);
-  }
-
-  #limit(ms: number): void {
-    const most = this.#hasEnded ? Math.min(ms, clientTimes.halfClosedMs) : ms;
-    this.dueAt = most === never ? never : this.#options.deadlines.in(most);
-  }
-
-  #nextWhenFlushed(): void {
-    this.#limit(never);
-    this.#isFlushing = true;
-    this.wire.pause();
-    this.wire.whenFlushed(() => {
-      this.#isFlushing = false;
-      if (!this.#isClosing && this.wire.isOpen) this.#next();
-    });
-  }
-
-  #next(): void {
-    this.#limit(this.#isLeaving ? clientTimes.leavingMs : clientTimes.idleMs);
-    this.#inbox.goOn();
-    if (this.#hasEnded && !this.isBusy) this.#close();
-  }
-
-  /** What follows on the connection means nothing, but it is read: else the answer could be lost with it. */
-  #close(): void {
-    if (this.#isClosing) return;
-    this.#isClosing = true;
-    this.#inbox.close();
-    this.#limit(clientTimes.idleMs); // For the rest of the answer, when the app is slow.
-    this.wire.end(() => this.#limit(clientTimes.lingerMs));
-    this.wire.resume();
+    else this.close();
   }
 }

@@ -1,9 +1,9 @@
 import type { Body } from "../../http/body.ts";
-import { type Deadlines, never, type Timed } from "../../http/deadlines.ts";
-import { Inbox, type Taker } from "../../http/inbox.ts";
+import type { Deadlines } from "../../http/deadlines.ts";
+import { IncomingConnection } from "../../http/incoming.ts";
 import type { RequestHead } from "../../http/request.ts";
 import { clientTimes } from "../../http/times.ts";
-import type { Open, Reader, Wire } from "../../http/wire.ts";
+import type { Open, Wire } from "../../http/wire.ts";
 import { closesAfter, Refusal } from "../refusal.ts";
 import { plainAnswer, refusalFor } from "./answers.ts";
 import { requestFor } from "./compose.ts";
@@ -28,48 +28,32 @@ export type ConnectionOptions = ExchangeOptions & {
 };
 
 /** One client's connection: its requests, one after the other, each in an exchange of its own. */
-export class ClientConnection implements Reader, Taker, Timed {
-  readonly wire: Wire;
-  dueAt: number;
-  /** Another request may follow on the connection. */
-  isKept = true;
+export class ClientConnection extends IncomingConnection {
   readonly #options: ConnectionOptions;
-  readonly #inbox = new Inbox(this);
   readonly #introduced: Introduced;
   #origin: Origin | null = null;
   #exchange: Exchange | null = null;
   #isHead = false;
-  #isLeaving = false;
-  #hasEnded = false;
-  #isClosing = false;
-  /** The latest answer has not left yet. */
-  #isFlushing = false;
   #left: AbortController | null = null;
   #tunnel: Wire | null = null;
 
   /** `introduced`: what a balancer has said of the client. */
   constructor(open: Open, options: ConnectionOptions, introduced: Introduced = null) {
+    super(open, options.deadlines);
     this.#options = options;
     this.#introduced = introduced;
-    this.dueAt = options.deadlines.in(clientTimes.idleMs);
-    this.wire = open(this);
-    options.deadlines.add(this);
-  }
-
-  onBytes(bytes: Buffer, length: number): void {
-    this.#inbox.take(bytes, length);
   }
 
   onEnd(): void {
-    this.#hasEnded = true;
-    if (this.#isClosing) return;
-    if (!this.#exchange) this.#close();
+    this.hasEnded = true;
+    if (this.isClosing) return;
+    if (!this.#exchange) this.close();
     else if (this.isUnfinished) this.wire.destroy();
     else this.limit(clientTimes.halfClosedMs);
   }
 
   onClose(): void {
-    this.#options.deadlines.delete(this);
+    this.forgetTime();
     this.#left?.abort();
     const exchange = this.#takeExchange();
     exchange?.abandon();
@@ -78,18 +62,10 @@ export class ClientConnection implements Reader, Taker, Timed {
   }
 
   onDue(): void {
-    if (this.#isClosing || this.#hasEnded) this.wire.destroy();
+    if (this.isClosing || this.hasEnded) this.wire.destroy();
     else if (this.#exchange) this.#exchange.late();
-    else if (this.#inbox.isReadingHead)
-      this.onMalformedHead(new Refusal(408, "The request came too slowly."));
-    else this.#close();
-  }
-
-  /** What is under way goes on, and is the last. An idle client may have sent a request just now. */
-  leave(): void {
-    this.#isLeaving = true;
-    this.isKept = false;
-    if (!this.#exchange && !this.#isClosing) this.limit(clientTimes.leavingMs);
+    else if (this.inbox.isReadingHead) this.onMalformedHead(new Refusal(408, "The request came too slowly."));
+    else this.close();
   }
 
   get origin(): Origin {
@@ -104,13 +80,12 @@ export class ClientConnection implements Reader, Taker, Timed {
   }
 
   get isBusy(): boolean {
-    if (this.#exchange === null) return this.#isFlushing;
+    if (this.#exchange === null) return this.isFlushing;
     return this.#exchange.isWaiting || !this.isUnfinished;
   }
 
-  /** Not all of the latest request's body has come. */
-  get isUnfinished(): boolean {
-    return this.#inbox.isUnfinished;
+  protected get isIdle(): boolean {
+    return this.#exchange === null;
   }
 
   onRequest(head: RequestHead, bytes: Buffer, body: Body): void {
@@ -118,7 +93,7 @@ export class ClientConnection implements Reader, Taker, Timed {
     const composed = requestFor(head, bytes, head.end, body.passTo, this.origin);
     const request = body.tail ? Buffer.concat([composed, body.tail]) : composed;
     // Whoever asks for a tunnel has no other use for the connection.
-    this.isKept = head.isKept && head.upgrade === null && !this.#isLeaving;
+    this.isKept = head.isKept && head.upgrade === null && !this.isLeaving;
     this.#isHead = head.method === "HEAD";
     this.unlimited();
     const bodyCame = body.passTo - head.end;
@@ -145,38 +120,24 @@ export class ClientConnection implements Reader, Taker, Timed {
 
   onMalformedHead(refusal: Refusal): void {
     this.wire.write(plainAnswer(refusal, {}));
-    this.#close();
-  }
-
-  onPartialHead(): void {
-    this.limit(clientTimes.headMs);
+    this.close();
   }
 
   onUncommon(unread: Buffer): void {
-    this.#options.deadlines.delete(this);
-    this.#inbox.close();
+    this.forgetTime();
+    this.inbox.close();
     this.#options.onUncommon(this, unread);
-  }
-
-  limit(ms: number): void {
-    this.dueAt = this.#options.deadlines.in(this.#hasEnded ? Math.min(ms, clientTimes.halfClosedMs) : ms);
-  }
-
-  unlimited(): void {
-    this.dueAt = never;
   }
 
   /** The exchange can take what has come meanwhile. */
   goOn(): void {
-    this.#inbox.goOn();
+    this.inbox.goOn();
   }
 
-  /** The answer has been written. Who does not read its answers is not asked for more requests. */
+  /** The answer has been written. */
   finish(): void {
     this.#served(this.#takeExchange());
-    if (!this.isKept) this.#close();
-    else if (this.wire.pending === 0) this.#next();
-    else this.#nextWhenFlushed();
+    this.answered();
   }
 
   /** Answers in Maestro's own name. */
@@ -187,46 +148,14 @@ export class ClientConnection implements Reader, Taker, Timed {
     this.finish();
   }
 
-  /** What has been written of the answer is not whole, and must be seen not to be, whatever was to mark its end. */
-  cut(isEndless: boolean): void {
-    if (isEndless) this.wire.reset();
-    else this.wire.destroy();
-  }
-
   becomeTunnel(upstream: Wire, isWebSocket: boolean, idleMs: number): void {
-    this.#options.deadlines.delete(this);
-    const unread = this.#inbox.close();
+    this.forgetTime();
+    const unread = this.inbox.close();
     if (unread.length > 0) upstream.write(unread);
     this.#tunnel = upstream;
     splice(this.wire, upstream, { isWebSocket, idleMs }, this.#options.deadlines, () => this.onClose());
-    if (this.#hasEnded) this.wire.reader.onEnd();
+    if (this.hasEnded) this.wire.reader.onEnd();
     else this.wire.resume();
-  }
-
-  #nextWhenFlushed(): void {
-    this.unlimited();
-    this.#isFlushing = true;
-    this.wire.pause();
-    this.wire.whenFlushed(() => {
-      this.#isFlushing = false;
-      if (!this.#isClosing && this.wire.isOpen) this.#next();
-    });
-  }
-
-  #next(): void {
-    this.limit(this.#isLeaving ? clientTimes.leavingMs : clientTimes.idleMs);
-    this.#inbox.goOn();
-    if (this.#hasEnded && !this.#exchange) this.#close();
-  }
-
-  /** What follows on the connection means nothing, but it is read: else the answer could be lost with it. */
-  #close(): void {
-    if (this.#isClosing) return;
-    this.#isClosing = true;
-    this.#inbox.close();
-    this.limit(clientTimes.idleMs); // For the rest of the answer, when the client is slow.
-    this.wire.end(() => this.limit(clientTimes.lingerMs));
-    this.wire.resume();
   }
 
   #takeExchange(): Exchange | null {
