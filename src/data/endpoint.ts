@@ -6,7 +6,9 @@
 import { closeSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { findWires, type Wires } from "../http/wires.ts";
+import { Deadlines } from "../http/deadlines.ts";
+import type { Transport } from "../http/pool.ts";
+import { findWires } from "../http/wires.ts";
 import { aborted } from "../lib/aborted.ts";
 import { serveChannel } from "../lib/channel.ts";
 import { keptReadyDescriptor } from "../lib/kept-exchanges.ts";
@@ -33,13 +35,13 @@ async function start(settings: EndpointSettings): Promise<void> {
   const lock = await takeLock(settings.lock);
   const log = createLog();
   const secrets = await readServerSecrets(join(settings.state, "secrets.json"));
-  const wires = await findWires();
-  const local = watchLocal(settings, secrets, wires);
+  const transport = { wires: await findWires(), deadlines: new Deadlines() };
+  const local = watchLocal(settings, secrets, transport);
   const accounts = new Accounts(join(settings.state, "apps"));
   const events = await Events.open(join(settings.state, "events.json"));
-  const homes = new Homes({ accounts, local, wires, state: settings.state, events, log });
+  const homes = new Homes({ accounts, local, transport, state: settings.state, events, log });
   await homes.reload();
-  const front = await Front.listen(settings.listen, wires, {
+  const front = await Front.listen(settings.listen, transport, {
     home: (app) => homes.get(app),
     entering: (authorization) => homes.entering(authorization),
     cookieKey: secrets.cookieKey,
@@ -81,10 +83,14 @@ async function start(settings: EndpointSettings): Promise<void> {
 }
 
 /** The embedded database behind its socket, or the CouchDB that an operator points to. */
-function watchLocal({ local }: EndpointSettings, { admin, couch }: ServerSecrets, wires: Wires): LocalServer {
+function watchLocal(
+  { local }: EndpointSettings,
+  { admin, couch }: ServerSecrets,
+  transport: Transport,
+): LocalServer {
   const backend = new Backend(
     local.kind === "embedded" ? { socket: local.socket, ...admin } : { url: couch ?? "" },
-    wires,
+    transport,
   );
   const probe = async (signal: AbortSignal) => {
     const { status, json } = await backend.ask("GET", "/_up", { signal });

@@ -11,6 +11,9 @@ const socketOptions = { noDelay: true, allowHalfOpen: true, keepAlive: true, kee
 /** Connections to one server that are kept while nobody uses them. */
 const mostIdle = 256;
 
+/** How connections are read and written, and who ends those that take too long. One a process. */
+export type Transport = { wires: Wires; deadlines: Deadlines };
+
 export type TcpAddress = { host: string; port: number };
 /** Of a unix socket. */
 export type UnixAddress = { path: string };
@@ -21,23 +24,22 @@ export class Pool<Address extends TcpAddress | UnixAddress = TcpAddress | UnixAd
   readonly idle: UpstreamConnection[] = [];
   /** All of them, and those that are about to be. */
   open = 0;
-  readonly #wires: Wires;
-  readonly #deadlines: Deadlines;
+  readonly #transport: Transport;
   #isClosed = false;
 
-  constructor(address: Address, wires: Wires, deadlines: Deadlines) {
+  constructor(address: Address, transport: Transport) {
     this.address = address;
-    this.#wires = wires;
-    this.#deadlines = deadlines;
+    this.#transport = transport;
   }
 
   /** A new one. Rejects with the system error, or with the signal's reason. */
   async connect(signal: AbortSignal): Promise<UpstreamConnection> {
+    const { wires, deadlines } = this.#transport;
     this.open += 1;
     const socket = connect({ ...this.address, ...socketOptions }).pause();
     try {
       await once(socket, "connect", { signal });
-      return new UpstreamConnection((reader) => this.#wires.over(socket, reader), this, this.#deadlines);
+      return new UpstreamConnection((reader) => wires.over(socket, reader), this, deadlines);
     } catch (error) {
       this.open -= 1;
       socket.destroy();

@@ -84,7 +84,7 @@ export class Plane {
       },
       onClose,
     });
-    this.#pools = new Pools(wires, this.#deadlines);
+    this.#pools = new Pools({ wires, deadlines: this.#deadlines });
     this.#bytes = new ByteFront({
       passages: new Passages({ ...claims, connections: this.#pools }),
       pools: this.#pools,

@@ -4,6 +4,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, expect, it } from "vitest";
 import { Backend, parseServerUrl } from "../../src/data/endpoint/backend.ts";
+import { Deadlines } from "../../src/http/deadlines.ts";
 import { socketWires } from "../../src/http/wires.ts";
 
 describe("the URL of a server", () => {
@@ -23,7 +24,10 @@ describe("a connection of the byte path", () => {
     const server = createServer(() => {}).listen(0, "127.0.0.1");
     await once(server, "listening");
     const { port } = server.address() as AddressInfo;
-    const backend = new Backend({ url: `http://127.0.0.1:${port}` }, socketWires);
+    const backend = new Backend(
+      { url: `http://127.0.0.1:${port}` },
+      { wires: socketWires, deadlines: new Deadlines() },
+    );
     const connection = await backend.connect(new AbortController().signal);
     // Where it goes to, its state, its queues, and its timer, of which 02 is keepalive's: see proc_net(5).
     const hex = port.toString(16).toUpperCase().padStart(4, "0");

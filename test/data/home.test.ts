@@ -7,6 +7,7 @@ import { Backend } from "../../src/data/endpoint/backend.ts";
 import { Events } from "../../src/data/endpoint/events.ts";
 import { Health } from "../../src/data/endpoint/health.ts";
 import { Home } from "../../src/data/endpoint/home.ts";
+import { Deadlines } from "../../src/http/deadlines.ts";
 import { socketWires } from "../../src/http/wires.ts";
 import { createLog } from "../../src/lib/log.ts";
 import { freePort } from "../support/data.ts";
@@ -23,7 +24,7 @@ it("does not gather memory with each turn of a database with a second home, whil
     { v: 1, app: "shop", password: "a-password-of-length", remote: `${nowhere}/shop` },
     {
       local: { backend: new Backend({ url: nowhere }), health, replicator },
-      wires: socketWires,
+      transport: { wires: socketWires, deadlines: new Deadlines() },
       state,
       events: await Events.open(join(state, "events.json")),
       log: createLog(),

@@ -9,6 +9,7 @@ import { Events } from "../../src/data/endpoint/events.ts";
 import { Health } from "../../src/data/endpoint/health.ts";
 import { Home } from "../../src/data/endpoint/home.ts";
 import { Homes } from "../../src/data/endpoint/homes.ts";
+import { Deadlines } from "../../src/http/deadlines.ts";
 import { socketWires } from "../../src/http/wires.ts";
 import { createLog } from "../../src/lib/log.ts";
 
@@ -21,7 +22,7 @@ it("accounts that are read by several at once are read in turn: each database is
   const homes = new Homes({
     accounts,
     local: { backend: new Backend({ url: "http://a:b@127.0.0.1:1" }), health, replicator },
-    wires: socketWires,
+    transport: { wires: socketWires, deadlines: new Deadlines() },
     state,
     events: await Events.open(join(state, "events.json")),
     log: createLog(),

@@ -8,9 +8,7 @@ import {
 import { request as httpsRequest } from "node:https";
 import { z } from "zod";
 import { MaestroError } from "../../errors.ts";
-import { Deadlines } from "../../http/deadlines.ts";
-import { Pool, type UpstreamConnection } from "../../http/pool.ts";
-import type { Wires } from "../../http/wires.ts";
+import { Pool, type Transport, type UpstreamConnection } from "../../http/pool.ts";
 import { Agents } from "./agents.ts";
 
 /** Where a server is: a unix socket, or a URL. The URL carries its credentials. */
@@ -34,17 +32,17 @@ export class Backend {
   readonly #options: RequestOptions;
   readonly #agents: Agents;
   readonly #send: typeof httpRequest;
-  /** Of the byte path; null behind TLS, and without wires. */
+  /** Of the byte path; null behind TLS, and without a transport. */
   readonly #pool: Pool | null;
 
-  /** `wires`: over which it is sent requests as bytes. */
-  constructor(place: ServerPlace, wires: Wires | null = null) {
+  /** `transport`: by which it is sent requests as bytes. */
+  constructor(place: ServerPlace, transport: Transport | null = null) {
     if ("socket" in place) {
       this.#options = { socketPath: place.socket };
       this.authorization = basic(place.name, place.password);
       this.#agents = new Agents({ isSecure: false, mostOpen });
       this.#send = httpRequest;
-      this.#pool = wires && new Pool({ path: place.socket }, wires, new Deadlines());
+      this.#pool = transport && new Pool({ path: place.socket }, transport);
       this.prefix = "";
       this.host = "localhost";
       this.shown = "embedded";
@@ -55,7 +53,7 @@ export class Backend {
     const host = url.hostname.replace(/^\[|\]$/g, "");
     const port = Number(url.port || (secure ? 443 : 80));
     this.#options = { hostname: host, port };
-    this.#pool = secure || !wires ? null : new Pool({ host, port }, wires, new Deadlines());
+    this.#pool = secure || !transport ? null : new Pool({ host, port }, transport);
     this.authorization = basic(decodeURIComponent(url.username), decodeURIComponent(url.password));
     this.#agents = new Agents({ isSecure: secure, mostOpen });
     this.#send = secure ? httpsRequest : httpRequest;

@@ -2,10 +2,9 @@ import { once } from "node:events";
 import type { Server as HttpServer } from "node:http";
 import { type AddressInfo, createServer, type ListenOptions } from "node:net";
 import type { Duplex } from "node:stream";
-import { Deadlines } from "../../http/deadlines.ts";
+import type { Transport } from "../../http/pool.ts";
 import { TurnedAway } from "../../http/turned-away.ts";
 import type { Open } from "../../http/wire.ts";
-import type { Wires } from "../../http/wires.ts";
 import { AppConnection } from "./connection.ts";
 import type { Entrance } from "./entrance.ts";
 import { createGate } from "./gate.ts";
@@ -19,7 +18,7 @@ const leaveMs = 3000;
 /** Where apps connect to. */
 export class Front {
   readonly #entrance: Entrance;
-  readonly #deadlines = new Deadlines();
+  readonly #transport: Transport;
   readonly #gate: HttpServer;
   readonly #connections = new Set<AppConnection>();
   /** Whose requests come over a stream. */
@@ -27,16 +26,17 @@ export class Front {
   readonly #server = createServer();
   #gone = Promise.withResolvers<void>();
 
-  private constructor(entrance: Entrance) {
+  private constructor(transport: Transport, entrance: Entrance) {
+    this.#transport = transport;
     this.#entrance = entrance;
     this.#gate = createGate(entrance, (stream) => this.#streams.get(stream)?.answeredGenerally());
   }
 
-  static async listen(where: ListenOptions, wires: Wires, entrance: Entrance): Promise<Front> {
-    const front = new Front(entrance);
+  static async listen(where: ListenOptions, transport: Transport, entrance: Entrance): Promise<Front> {
+    const front = new Front(transport, entrance);
     front.#server.listen({ ...where, backlog: 4096 });
     await once(front.#server, "listening");
-    wires.accept(front.#server, (open) => front.#accept(open));
+    transport.wires.accept(front.#server, (open) => front.#accept(open));
     return front;
   }
 
@@ -47,11 +47,11 @@ export class Front {
 
   #accept(open: Open): void {
     if (this.#connections.size >= mostConnections) {
-      new TurnedAway(open, this.#deadlines);
+      new TurnedAway(open, this.#transport.deadlines);
       return;
     }
     const connection = new AppConnection(open, {
-      deadlines: this.#deadlines,
+      deadlines: this.#transport.deadlines,
       entrance: this.#entrance,
       onGeneral: (stream, from) => {
         this.#streams.set(stream, from);

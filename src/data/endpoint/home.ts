@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import type { Wires } from "../../http/wires.ts";
+import type { Transport } from "../../http/pool.ts";
 import { backoff } from "../../lib/backoff.ts";
 import type { Log } from "../../lib/log.ts";
 import type { Account } from "../accounts.ts";
@@ -19,7 +19,7 @@ import { ServingRecord } from "./serving-record.ts";
 import { Upkeep } from "./upkeep.ts";
 
 /** What all homes have in common. `state`: the directory of what is kept on the disk. */
-export type HomeParts = { local: LocalServer; wires: Wires; state: string; events: Events; log: Log };
+export type HomeParts = { local: LocalServer; transport: Transport; state: string; events: Events; log: Log };
 
 /** What is being written at the remote has this long to end before the database goes home, ms. */
 const quietMs = 500;
@@ -79,7 +79,7 @@ export class Home {
         ? null
         : watchSecondHome(
             account.remote,
-            parts.wires,
+            parts.transport,
             () => this.#record.mark,
             (found) => this.#beginAnew(found),
           );

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import type { Wires } from "../../http/wires.ts";
+import type { Transport } from "../../http/pool.ts";
 import { Backend } from "./backend.ts";
 import { Health } from "./health.ts";
 
@@ -12,11 +12,11 @@ export type Found = "ours" | "another" | "none";
 /** `mark`: by which it is known again; null: it has none yet. `begin` makes of what was found one that can be served. */
 export function watchSecondHome(
   url: string,
-  wires: Wires,
+  transport: Transport,
   mark: () => string | null,
   begin: (found: Exclude<Found, "ours">) => Promise<void>,
 ): Remote {
-  const backend = new Backend({ url }, wires);
+  const backend = new Backend({ url }, transport);
   const probe = async (signal: AbortSignal) => {
     const found = await look(backend, mark(), signal);
     if (found !== "ours") await begin(found);

@@ -1,18 +1,14 @@
-import type { Deadlines } from "../../http/deadlines.ts";
-import { Pool, type TcpAddress, type UpstreamConnection } from "../../http/pool.ts";
-import type { Wires } from "../../http/wires.ts";
+import { Pool, type TcpAddress, type Transport, type UpstreamConnection } from "../../http/pool.ts";
 import type { Upstream } from "../../protocol/worker.ts";
 import type { Connections } from "../passage.ts";
 
 /** The byte path's connections to every instance. */
 export class Pools implements Connections<UpstreamConnection> {
   readonly #pools = new Map<string, Pool<TcpAddress>>();
-  readonly #wires: Wires;
-  readonly #deadlines: Deadlines;
+  readonly #transport: Transport;
 
-  constructor(wires: Wires, deadlines: Deadlines) {
-    this.#wires = wires;
-    this.#deadlines = deadlines;
+  constructor(transport: Transport) {
+    this.#transport = transport;
   }
 
   hasIdle(upstream: Upstream): boolean {
@@ -44,7 +40,7 @@ export class Pools implements Connections<UpstreamConnection> {
     const { host, port } = upstream;
     if (known && known.address.host === host && known.address.port === port) return known;
     known?.close();
-    const pool = new Pool({ host, port }, this.#wires, this.#deadlines);
+    const pool = new Pool({ host, port }, this.#transport);
     this.#pools.set(upstream.instance, pool);
     return pool;
   }
