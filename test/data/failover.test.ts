@@ -113,6 +113,8 @@ describe("failing over and coming back", () => {
     for (const id of ["c", "d"]) await write(id);
     since = await poll(since);
     expect(since).toMatch(/^r~/);
+    for (const page of ["", "/_all_docs?update_seq=true", "/_all_docs?update_seq=true&limit=1"])
+      expect((await app.ask("GET", page)).json().update_seq, page).toMatch(/^r~/);
     expect([...seen].sort()).toEqual(expect.arrayContaining(["c", "d"]));
     for (const query of ["filter=a/b", "Filter=a%2Fb", "heartbeat=1000;filter=a/b"])
       expect((await app.ask("GET", `/_changes?${query}`)).status, query).toBe(501);
@@ -124,6 +126,22 @@ describe("failing over and coming back", () => {
     since = await poll(since);
     expect(since).toMatch(/^l~/);
     expect([...seen].sort()).toEqual(["a", "b", "c", "d", "e", "f"]);
+  });
+
+  it("pages of documents say with which home's sequence they are up to date, also long ones", async () => {
+    const app = await endpoint.app("pages", { replicated: true });
+    const text = 'x"rows"'.repeat(100);
+    const docs = Array.from({ length: 200 }, (_, n) => ({ _id: `d${n}`, update_seq: n, text }));
+    expect((await app.ask("POST", "/_bulk_docs", { docs })).status).toBe(201);
+    const views = { all: { map: "function (doc) { emit(doc._id, doc.text); }" } };
+    expect((await app.ask("PUT", "/_design/d", { views })).status).toBe(201);
+    const all = (await app.ask("GET", "/_all_docs?include_docs=true&update_seq=true")).json();
+    expect(all).toMatchObject({ update_seq: "l~201", total_rows: 201 });
+    expect(all.rows.slice(1).map(({ doc }: { doc: object }) => doc)).toEqual(
+      expect.arrayContaining(docs.map((document) => expect.objectContaining(document))),
+    );
+    const view = (await app.ask("POST", "/_design/d/_view/all?update_seq=true", { limit: 1 })).json();
+    expect(view).toMatchObject({ update_seq: "l~201", rows: [{ key: "d0", value: text }] });
   });
 
   it("is remembered by an endpoint that is killed in between", async () => {

@@ -116,9 +116,11 @@ async function readRange(pouch: Database["pouch"], range: Range): Promise<object
     ...(limit === undefined ? {} : { limit }),
     ...(keys === undefined ? {} : { keys }),
   });
-  const { update_seq, ...answer } = read;
-  return { ...answer, offset: answer.offset ?? 0, ...(update_seq === undefined ? {} : { update_seq }) };
+  return rowsLast({ ...read, offset: read.offset ?? 0 });
 }
+
+/** In CouchDB's order: whoever reads a page as it comes knows all else before the rows. */
+export const rowsLast = <Page extends { rows: unknown }>({ rows, ...head }: Page) => ({ ...head, rows });
 
 const Queries = z.object({ queries: z.array(Range) });
 

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { rowsLast } from "./bulk.ts";
 import type { Handler, Parameters, Route } from "./context.ts";
 import type { Database } from "./database.ts";
 import { CouchError, notImplemented } from "./errors.ts";
@@ -54,7 +55,7 @@ async function run(database: Database, view: string, query: ViewQuery, stale: ob
   const given = Object.entries(query).filter(([, value]) => value !== undefined);
   const result = await database.query(view, { ...Object.fromEntries(given), ...stale });
   await refuseStopped(database, view);
-  return result;
+  return rowsLast(result);
 }
 
 /** A view whose function was stopped is not whole: to show it would be a wrong answer. */

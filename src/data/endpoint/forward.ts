@@ -1,14 +1,14 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { pipeline } from "node:stream";
 import type { Admission } from "./admission.ts";
-import { wholeBytes } from "./answer.ts";
 import { type Failure, failureOf, isReading, mostAttempts, nowhere } from "./attempts.ts";
 import { pathAt, type Target } from "./entrance.ts";
-import { answerHeaders, outgoingHeaders } from "./headers.ts";
+import { outgoingHeaders } from "./headers.ts";
 import type { Home } from "./home.ts";
 import { keptBody } from "./kept-body.ts";
+import { pass } from "./pass.ts";
 import { refusal } from "./refusal.ts";
-import { markFeed, markUpdateSequence, readSequence, type Side } from "./sequences.ts";
+import { readSequence, type Side } from "./sequences.ts";
 
 export type Incoming = Target & { request: IncomingMessage; response: ServerResponse };
 
@@ -97,73 +97,12 @@ async function exchange(
   );
   outgoing.once("response", (received) => {
     answer = received;
-    pass(received, incoming, side, home, end);
+    pass(received, incoming, home.remote === null ? null : side, end);
   });
   if (body?.length === 0) outgoing.end();
   else if (body) outgoing.end(body);
   else pipeline(request, outgoing, () => {}); // What fails is told by "error" above.
   return promise;
-}
-
-/** Passes an answer on. What is cut off in the middle is cut off for the app too. */
-function pass(
-  received: IncomingMessage,
-  { request, response, path }: Incoming,
-  side: Side,
-  home: Home,
-  end: (outcome: Outcome) => void,
-): void {
-  const isMarked = home.remote !== null;
-  const isFeed = isMarked && path[1] === "_changes" && received.statusCode === 200;
-  const isInformation = isMarked && path.length === 1 && request.method === "GET";
-  const headers = answerHeaders(received, isFeed || isInformation);
-  received.once("error", () => end("failed"));
-  if (isInformation) return void passInformation(received, response, side, headers).then(end);
-  if (isFeed) {
-    response.writeHead(received.statusCode ?? 502, headers).flushHeaders();
-    pipeline(received, markFeed(side), response, (error) => end(error ? "failed" : "done"));
-  } else if (Number(received.headers["content-length"] ?? Number.NaN) <= wholeBytes) {
-    passWhole(received, response, headers, end);
-  } else {
-    response.writeHead(received.statusCode ?? 502, headers);
-    received.pipe(response);
-    received.once("end", () => end("done"));
-  }
-}
-
-/** In one write to the socket, which is most of what a small answer costs: as text, so that Node adds it to the head. */
-function passWhole(
-  received: IncomingMessage,
-  response: ServerResponse,
-  headers: string[],
-  end: (outcome: Outcome) => void,
-): void {
-  let text = "";
-  received.setEncoding("latin1").on("data", (chunk: string) => {
-    text += chunk;
-  });
-  received.once("end", () => {
-    response.writeHead(received.statusCode ?? 502, headers).end(text, "latin1");
-    end("done");
-  });
-}
-
-async function passInformation(
-  received: IncomingMessage,
-  response: ServerResponse,
-  side: Side,
-  headers: string[],
-): Promise<Outcome> {
-  try {
-    const chunks: Buffer[] = [];
-    for await (const chunk of received as AsyncIterable<Buffer>) chunks.push(chunk);
-    const text = markUpdateSequence(side, Buffer.concat(chunks).toString("utf8"));
-    const length = ["content-length", String(Buffer.byteLength(text))];
-    response.writeHead(received.statusCode ?? 502, [...headers, ...length]).end(text);
-    return "done";
-  } catch {
-    return "failed";
-  }
 }
 
 /** Ends a feed in its form, so that its app asks again: with what it has seen, or from where it was. */

@@ -4,7 +4,7 @@ import type { Wire } from "../../http/wire.ts";
 import type { Admission } from "./admission.ts";
 import { isReading } from "./attempts.ts";
 import { basic } from "./backend.ts";
-import { authenticate, type Entrance, leadsOut, pathAt, readTarget } from "./entrance.ts";
+import { asksForSequence, authenticate, type Entrance, leadsOut, pathAt, readTarget } from "./entrance.ts";
 import type { Home } from "./home.ts";
 import type { KeptFields } from "./kept-fields.ts";
 
@@ -66,6 +66,8 @@ export class KeptRequest {
   }
 }
 
+const nothing = { path: [], search: "" };
+
 /**
  * Null for what has to be refused, or whose answer has to be changed: the general path looks at it again, and decides for
  * itself.
@@ -77,8 +79,8 @@ export function keep(
   entrance: Entrance,
 ): KeptRequest | null {
   const target = head.target(bytes);
-  const path = readTarget(target)?.path;
-  if (!path || path.length < 2 || path[1] === "_changes" || leadsOut(path)) return null;
+  const { path, search } = readTarget(target) ?? nothing;
+  if (path.length < 2 || path[1] === "_changes" || leadsOut(path) || asksForSequence(search)) return null;
   const home = authenticate(credentials, entrance);
   if (home === null || home.account.app !== path[0]) return null;
   return new KeptRequest(head, { target, path, home, fields });

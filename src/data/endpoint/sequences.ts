@@ -51,11 +51,33 @@ export function markFeed(side: Side, onSequence: (marked: string) => void = () =
 
 const inDocument = /("update_seq":)("(?:[^"\\]|\\.)*"|\d+)/;
 
-/** Marks the one sequence that information about a database, or a page of a view, carries at its beginning. */
+/** Marks the one sequence that information about a database, or a page of documents before its rows, carries. */
 export function markUpdateSequence(side: Side, json: string): string {
-  return json.replace(
-    inDocument,
-    (_, name: string, seq: string) =>
-      `${name}${JSON.stringify(markSequence(side, seq.replace(/^"(.*)"$/s, "$1")))}`,
-  );
+  const rows = json.indexOf('"rows"');
+  const head = rows < 0 ? json : json.slice(0, rows);
+  const mark = (_: string, name: string, seq: string) =>
+    `${name}${JSON.stringify(markSequence(side, seq.replace(/^"(.*)"$/s, "$1")))}`;
+  return head.replace(inDocument, mark) + json.slice(head.length);
+}
+
+/** What a page says before its rows is shorter, bytes. */
+const mostHead = 16 * 1024;
+
+/** The same for a page that comes in parts. */
+export function markPage(side: Side): Transform {
+  let head = "";
+  let isPast = false;
+  return new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      if (isPast) return done(null, chunk);
+      head += chunk.toString("latin1");
+      if (head.length < mostHead && !head.includes('"rows"')) return done();
+      isPast = true;
+      done(null, Buffer.from(markUpdateSequence(side, head), "latin1"));
+    },
+    flush(done) {
+      if (isPast) done();
+      else done(null, Buffer.from(markUpdateSequence(side, head), "latin1"));
+    },
+  });
 }
