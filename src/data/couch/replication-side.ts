@@ -6,6 +6,10 @@ import { toCouchError } from "./errors.ts";
 
 /** How often it is written down how far a replication has come, ms. */
 const noteMs = 300;
+/** A batch begins so long after the one before, ms: what is written meanwhile goes with it. */
+const batchMs = 40;
+/** How old information about a database may be, ms. PouchDB asks for it with every batch, to tell how much is left. */
+const infoMs = 1000;
 
 export type ReplicationSide = {
   pouch: PouchDB;
@@ -22,16 +26,25 @@ export function replicationSide(pouch: PouchDB): ReplicationSide {
   const notes = new Notes(pouch);
   const isNote = (id: string) => id.startsWith("_local/");
   let known: Awaited<ReturnType<PouchDB["info"]>> | null = null;
+  let knownAt = Number.NEGATIVE_INFINITY;
+  const turn = turns(batchMs);
   const side = {
     get: (id: string, options?: Readonly<Record<string, unknown>>) =>
       isNote(id) ? notes.get(id) : pouch.get(id, options),
     put: async (document: Document, options?: Readonly<Record<string, unknown>>) =>
       isNote(document._id) ? notes.put(document) : pouch.put(document, options),
     bulkDocs: (batch: Batch, options?: Readonly<Record<string, unknown>>) => write(pouch, batch, options),
-    /** PouchDB asks between batches and does not look whether it failed: that would end this process. */
+    /** With which a batch begins. */
+    revsDiff: async (revisions: Record<string, string[]>) => {
+      await turn();
+      return pouch.revsDiff(revisions);
+    },
+    /** PouchDB does not look whether it failed: that would end this process. */
     info: async () => {
+      if (known !== null && performance.now() - knownAt < infoMs) return known;
       try {
         known = await pouch.info();
+        knownAt = performance.now();
       } catch (error) {
         if (known === null) throw error;
       }
@@ -41,6 +54,17 @@ export function replicationSide(pouch: PouchDB): ReplicationSide {
   const wrapped: PouchDB = Object.assign(Object.create(pouch), side);
   Reflect.apply(EventEmitter, wrapped, []); // Its listeners are its own, and go with it.
   return { pouch: wrapped, end: () => notes.end() };
+}
+
+/** Lets one call through at a time, `ms` apart; who comes later than that waits for nothing. */
+function turns(ms: number): () => Promise<void> {
+  let next = 0;
+  return async () => {
+    const now = performance.now();
+    const wait = next - now;
+    next = Math.max(now, next) + ms;
+    if (wait > 0) await pause(wait);
+  };
 }
 
 type Batch = { docs: Document[] } & Readonly<Record<string, unknown>>;
