@@ -10,7 +10,7 @@ import { Home } from "../../src/data/endpoint/home.ts";
 import { Deadlines } from "../../src/http/deadlines.ts";
 import { socketWires } from "../../src/http/wires.ts";
 import { createLog } from "../../src/lib/log.ts";
-import { freePort } from "../support/data.ts";
+import { freePort } from "../support/free-port.ts";
 
 it("does not gather memory with each turn of a database with a second home, while nothing changes", async () => {
   const state = await mkdtemp(join(tmpdir(), "data-test-"));

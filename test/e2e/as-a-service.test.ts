@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { connect } from "../../sdk/client.ts";
+import { freePort } from "../support/free-port.ts";
 import { fetchFrom } from "../support/load.ts";
 import { repository, TestMaestro } from "../support/maestro.ts";
 import { nextMessage, startManager, temporaryDirectory } from "../support/service.ts";
@@ -56,14 +56,4 @@ async function activate(port: number, program: string, words: string[]): Promise
     if (line.startsWith("Listening on")) return child;
   }
   throw new Error("systemd-socket-activate did not listen; it comes with: apt-get install systemd");
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const address = probe.address();
-  probe.close();
-  await once(probe, "close");
-  if (address === null || typeof address === "string") throw new Error("it listens on TCP");
-  return address.port;
 }

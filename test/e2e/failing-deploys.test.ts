@@ -1,7 +1,7 @@
 import { mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { freePort } from "../support/free-port.ts";
 import { fetchFrom } from "../support/load.ts";
 import { fixture, TestMaestro } from "../support/maestro.ts";
 
@@ -59,11 +59,11 @@ describe("a deploy that fails says why, and the old release goes on serving", ()
   });
 
   it("when the app listens elsewhere: with the port on which it does", async () => {
-    await using probe = await freePort();
+    const port = await freePort();
     const error = await refused({
-      "app.js": `require("http").createServer().listen(${probe.port}, "127.0.0.1")`,
+      "app.js": `require("http").createServer().listen(${port}, "127.0.0.1")`,
     });
-    expect(error).toMatchObject({ code: "APP_NOT_READY", details: { listensOn: [probe.port] } });
+    expect(error).toMatchObject({ code: "APP_NOT_READY", details: { listensOn: [port] } });
     expect(error.message).toContain("PORT");
   });
 
@@ -110,14 +110,6 @@ describe("a deploy that fails says why, and the old release goes on serving", ()
     }
   });
 });
-
-async function freePort(): Promise<{ port: number } & AsyncDisposable> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return { port, [Symbol.asyncDispose]: async () => {} };
-}
 
 describe("what is asked wrongly is refused before anything starts", () => {
   it.each([

@@ -7,9 +7,9 @@ import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
 import { promisify } from "node:util";
-import getPort from "get-port";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { WebSocket } from "ws";
+import { freePort } from "../support/free-port.ts";
 
 const run = promisify(execFile);
 const examples = resolve(import.meta.dirname, "../../examples");
@@ -18,7 +18,7 @@ const examples = resolve(import.meta.dirname, "../../examples");
 async function start(
   directory: string,
 ): Promise<{ port: number; child: ChildProcess; ended: Promise<unknown[]> }> {
-  const port = await getPort();
+  const port = await freePort();
   const env = {
     ...process.env,
     PORT: String(port),

@@ -5,9 +5,9 @@ import { connect } from "node:net";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
-import getPort from "get-port";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { inheritedSockets } from "../../src/service/sockets.ts";
+import { freePort } from "../support/free-port.ts";
 import { repository } from "../support/maestro.ts";
 import { missing, temporaryDirectory } from "../support/service.ts";
 
@@ -35,7 +35,7 @@ describe("what is handed over", () => {
   });
 
   it("can be listened on, through the launcher, in the order of the addresses", async () => {
-    const ports = [await getPort({ host: "127.0.0.1" }), await getPort({ host: "127.0.0.1" })];
+    const ports = [await freePort(), await freePort()];
     const [first = 0, second = 0] = ports;
     await activate(await launcherOf("inherited.fixture.ts"), ports);
     const address = (port: number) => ({ address: "127.0.0.1", family: "IPv4", port });

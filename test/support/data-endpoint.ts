@@ -8,7 +8,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import { type Account, Accounts } from "../../src/data/accounts.ts";
 import { connectChannel } from "../../src/lib/channel.ts";
 import { type EndpointSettings, endpointExchanges, type LocalReport } from "../../src/protocol/data.ts";
-import { basic, freePort, TestDatabase } from "./data.ts";
+import { basic, TestDatabase } from "./data.ts";
+import { freePort } from "./free-port.ts";
 import { repository } from "./maestro.ts";
 
 type Answer = { status: number; text: string; headers: Headers; json(): ReturnType<typeof JSON.parse> };

@@ -1,8 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
-import type { AddressInfo, Socket } from "node:net";
-import { createServer } from "node:net";
+import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { z } from "zod";
@@ -10,19 +9,10 @@ import { ensureServerSecrets } from "../../src/data/secrets.ts";
 import { connectChannel } from "../../src/lib/channel.ts";
 import { keptExchanges } from "../../src/lib/kept-exchanges.ts";
 import type { ServerSettings } from "../../src/protocol/data.ts";
+import { freePort } from "./free-port.ts";
 import { repository } from "./maestro.ts";
 
 type Limits = z.input<typeof ServerSettings>["limits"];
-
-/** A port that nobody listens on at the moment. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-}
 
 /** An embedded database of its own, on a loopback port that stays the same when it is started again. */
 export class TestDatabase implements AsyncDisposable {

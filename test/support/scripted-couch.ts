@@ -7,8 +7,9 @@ import { type Account, Accounts } from "../../src/data/accounts.ts";
 import { ensureServerSecrets } from "../../src/data/secrets.ts";
 import { connectChannel } from "../../src/lib/channel.ts";
 import { type EndpointSettings, endpointExchanges } from "../../src/protocol/data.ts";
-import { basic, freePort } from "./data.ts";
+import { basic } from "./data.ts";
 import { spawnEndpoint } from "./data-endpoint.ts";
+import { freePort } from "./free-port.ts";
 
 /** A request as the server got it, byte by byte. */
 export type Received = { line: string; head: string; body: string };

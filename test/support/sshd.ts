@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
 import { promisify } from "node:util";
-import getPort from "get-port";
+import { freePort } from "./free-port.ts";
 
 const run = promisify(execFile);
 const program = "/usr/sbin/sshd";
@@ -39,7 +39,7 @@ export class TestSshd implements AsyncDisposable {
     const directory = await mkdtemp(join(tmpdir(), "maestro-sshd-"));
     await chmod(directory, 0o755);
     await keygen(join(directory, "host"));
-    const port = await getPort();
+    const port = await freePort();
     const config = [
       `Port ${port}`,
       "ListenAddress 127.0.0.1",
