@@ -146,7 +146,7 @@ describe("the key of a developer", () => {
     });
     await once(socket, "close");
     expect(received).toBe("");
-    tunnel.kill();
+    tunnel.kill("SIGKILL"); // ssh can miss a signal that comes just before it waits for the network again.
     await once(tunnel, "exit");
   });
 

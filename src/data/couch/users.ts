@@ -118,6 +118,7 @@ export class Users {
   /** To be called behind every write to `_users`. */
   forget(): void {
     this.#read.clear();
+    this.#verified.clear();
   }
 }
 

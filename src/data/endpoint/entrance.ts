@@ -71,6 +71,3 @@ export const pathAt = (side: Side, path: string) => (side === "local" ? path : p
 const leadingOut = new Set(["_rewrite", "_show", "_list", "_update"]);
 
 export const leadsOut = (path: readonly string[]) => leadingOut.has(path[3] ?? "");
-
-/** Whether a page of documents is asked for with a sequence, which has to be marked with the home it belongs to. */
-export const asksForSequence = (search: string) => /update_seq/i.test(search);

@@ -8,6 +8,7 @@ import type { Home } from "./home.ts";
 import { keptBody } from "./kept-body.ts";
 import { pass } from "./pass.ts";
 import { refusal } from "./refusal.ts";
+import { sequencePlace } from "./sequence-places.ts";
 import { readSequence, type Side } from "./sequences.ts";
 
 export type Incoming = Target & { request: IncomingMessage; response: ServerResponse };
@@ -66,13 +67,16 @@ async function exchange(
   home: Home,
 ): Promise<Outcome> {
   const { request, response, path } = incoming;
+  const { method = "GET" } = request;
   const { promise, resolve } = Promise.withResolvers<Outcome>();
   const isFeed = path[1] === "_changes";
   const { side } = admission;
   const target = targetOf(incoming, side, home);
   const { authorization, backend } = admission;
-  const headers = outgoingHeaders(request, { authorization, host: backend.host }, body);
-  const outgoing = backend.open(home.account.app, request.method ?? "GET", target, headers);
+  const place = home.remote === null ? "nowhere" : sequencePlace({ ...incoming, method, body });
+  // What comes compressed could not be marked.
+  const headers = outgoingHeaders(request, { authorization, host: backend.host }, body, place === "nowhere");
+  const outgoing = backend.open(home.account.app, method, target, headers);
   const { signal } = home.serving.leaving;
   const end = (outcome: Outcome) => {
     if (isFeed) signal.removeEventListener("abort", leave);
@@ -97,7 +101,7 @@ async function exchange(
   );
   outgoing.once("response", (received) => {
     answer = received;
-    pass(received, incoming, home.remote === null ? null : side, end);
+    pass(received, incoming, { side, place }, end);
   });
   if (body?.length === 0) outgoing.end();
   else if (body) outgoing.end(body);

@@ -4,9 +4,10 @@ import type { Wire } from "../../http/wire.ts";
 import type { Admission } from "./admission.ts";
 import { isReading } from "./attempts.ts";
 import { basic } from "./backend.ts";
-import { asksForSequence, authenticate, type Entrance, leadsOut, pathAt, readTarget } from "./entrance.ts";
+import { authenticate, type Entrance, leadsOut, pathAt, readTarget } from "./entrance.ts";
 import type { Home } from "./home.ts";
 import type { KeptFields } from "./kept-fields.ts";
+import { mayCarrySequence } from "./sequence-places.ts";
 
 const noBody = Buffer.alloc(0);
 /** Heads and bodies up to this leave in one packet. */
@@ -80,8 +81,9 @@ export function keep(
 ): KeptRequest | null {
   const target = head.target(bytes);
   const { path, search } = readTarget(target) ?? nothing;
-  if (path.length < 2 || path[1] === "_changes" || leadsOut(path) || asksForSequence(search)) return null;
+  if (path.length < 2 || path[1] === "_changes" || leadsOut(path)) return null;
   const home = authenticate(credentials, entrance);
   if (home === null || home.account.app !== path[0]) return null;
+  if (home.remote !== null && mayCarrySequence(head.method, path, search)) return null;
   return new KeptRequest(head, { target, path, home, fields });
 }

@@ -2,38 +2,35 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { pipeline, type Transform } from "node:stream";
 import { wholeBytes } from "./answer.ts";
 import type { Failure } from "./attempts.ts";
-import { asksForSequence } from "./entrance.ts";
 import type { Incoming } from "./forward.ts";
 import { answerHeaders } from "./headers.ts";
+import type { SequencePlace } from "./sequence-places.ts";
 import { markFeed, markPage, markUpdateSequence, type Side } from "./sequences.ts";
 
 type End = (outcome: "done" | Failure) => void;
 
 /**
- * Passes an answer on. What is cut off in the middle is cut off for the app too. `side`: with which sequences are marked;
- * null where a database has one home only.
+ * Passes an answer on. What is cut off in the middle is cut off for the app too. `place`: where its sequences are marked with
+ * `side`.
  */
-export function pass(received: IncomingMessage, incoming: Incoming, side: Side | null, end: End): void {
-  const { response } = incoming;
-  const carried = side !== null && received.statusCode === 200 ? carriedBy(incoming) : "nothing";
-  const headers = answerHeaders(received, carried !== "nothing");
+export function pass(
+  received: IncomingMessage,
+  { request, response }: Incoming,
+  { side, place }: { side: Side; place: SequencePlace },
+  end: End,
+): void {
+  const marked = received.statusCode === 200 && request.method !== "HEAD" ? place : "nowhere";
+  const headers = answerHeaders(received, marked !== "nowhere");
   const isSmall = Number(received.headers["content-length"] ?? Number.NaN) <= wholeBytes;
   received.once("error", () => end("failed"));
-  if (side === null || carried === "nothing") {
+  if (marked === "nowhere") {
     if (isSmall) passWhole(received, response, headers, end);
     else passAsItComes(received, response, headers, end);
-  } else if (carried === "page" && isSmall) {
+  } else if (marked === "page" && isSmall) {
     passWhole(received, response, headers, end, (text) => markUpdateSequence(side, text));
   } else {
-    passMarked(received, response, headers, end, carried === "page" ? markPage(side) : markFeed(side));
+    passMarked(received, response, headers, end, marked === "page" ? markPage(side) : markFeed(side));
   }
-}
-
-/** Where an answer carries sequences: at each change, or once, before its rows. */
-function carriedBy({ request, path, search }: Incoming): "changes" | "page" | "nothing" {
-  if (path[1] === "_changes") return "changes";
-  const isInformation = path.length === 1 && request.method === "GET";
-  return isInformation || asksForSequence(search) ? "page" : "nothing";
 }
 
 /** In one write to the socket, which is most of what a small answer costs: as text, so that Node adds it to the head. */

@@ -51,9 +51,11 @@ export function markFeed(side: Side, onSequence: (marked: string) => void = () =
 
 const inDocument = /("update_seq":)("(?:[^"\\]|\\.)*"|\d+)/;
 
+const beforeRows = '"rows":';
+
 /** Marks the one sequence that information about a database, or a page of documents before its rows, carries. */
 export function markUpdateSequence(side: Side, json: string): string {
-  const rows = json.indexOf('"rows"');
+  const rows = json.indexOf(beforeRows);
   const head = rows < 0 ? json : json.slice(0, rows);
   const mark = (_: string, name: string, seq: string) =>
     `${name}${JSON.stringify(markSequence(side, seq.replace(/^"(.*)"$/s, "$1")))}`;
@@ -71,7 +73,7 @@ export function markPage(side: Side): Transform {
     transform(chunk: Buffer, _encoding, done) {
       if (isPast) return done(null, chunk);
       head += chunk.toString("latin1");
-      if (head.length < mostHead && !head.includes('"rows"')) return done();
+      if (head.length < mostHead && !head.includes(beforeRows)) return done();
       isPast = true;
       done(null, Buffer.from(markUpdateSequence(side, head), "latin1"));
     },
