@@ -132,7 +132,7 @@ async function readsInTurn(ways: readonly Server[], goesOn: (n: number) => boole
 async function measureAdded(endpoint: TestEndpoint, through: Server): Promise<void> {
   const socketPath = endpoint.local.socket ?? "";
   const straight: Server = { ...through, name: "straight", at: { socketPath } };
-  const nginx = (await installNeighbours()).has("nginx")
+  const nginx = (await installNeighbours(["nginx"])).has("nginx")
     ? await startNginx(endpoint.directory, `unix:${socketPath}`)
     : null;
   try {

@@ -13,8 +13,9 @@ export const neighbours = {
 export type Neighbour = keyof typeof neighbours;
 
 /** Those that are there, after an attempt to install the others. What cannot be had is said on standard error. */
-export async function installNeighbours(): Promise<Set<Neighbour>> {
-  const names = Object.keys(neighbours) as Neighbour[];
+export async function installNeighbours(
+  names: readonly Neighbour[] = Object.keys(neighbours) as Neighbour[],
+): Promise<Set<Neighbour>> {
   const missing: Neighbour[] = [];
   for (const name of names) if (!(await exists(neighbours[name].program))) missing.push(name);
   if (missing.length > 0) await install(missing);

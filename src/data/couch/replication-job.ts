@@ -2,9 +2,8 @@ import type { Replication } from "pouchdb-core";
 import { z } from "zod";
 import { CouchError, toCouchError } from "./errors.ts";
 import { PouchDB as Pouch } from "./pouch.ts";
-import type { ReplicationSide } from "./replication-side.ts";
+import { batchSize, type ReplicationSide } from "./replication-side.ts";
 
-export const batchSize = 200;
 /** A remote that is away is asked again at least this often, ms. */
 const mostPauseMs = 2000;
 

@@ -6,7 +6,9 @@ import { toCouchError } from "./errors.ts";
 
 /** How often it is written down how far a replication has come, ms. */
 const noteMs = 300;
-/** A batch begins so long after the one before, ms: what is written meanwhile goes with it. */
+/** Documents that are replicated together, at most. */
+export const batchSize = 200;
+/** A batch that is not full begins so long after the one before, ms: what is written meanwhile goes with the next. */
 const batchMs = 40;
 /** How old information about a database may be, ms. PouchDB asks for it with every batch, to tell how much is left. */
 const infoMs = 1000;
@@ -36,7 +38,7 @@ export function replicationSide(pouch: PouchDB): ReplicationSide {
     bulkDocs: (batch: Batch, options?: Readonly<Record<string, unknown>>) => write(pouch, batch, options),
     /** With which a batch begins. */
     revsDiff: async (revisions: Record<string, string[]>) => {
-      await turn();
+      if (Object.keys(revisions).length < batchSize) await turn();
       return pouch.revsDiff(revisions);
     },
     /** PouchDB does not look whether it failed: that would end this process. */

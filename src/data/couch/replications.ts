@@ -4,16 +4,9 @@ import type { Log } from "../../lib/log.ts";
 import type { Databases } from "./databases.ts";
 import { CouchError } from "./errors.ts";
 import { PouchDB as Pouch, remotePouch } from "./pouch.ts";
-import {
-  batchSize,
-  Checkpoint,
-  Progress,
-  ReplicationJob,
-  type Sides,
-  unreachable,
-} from "./replication-job.ts";
+import { Checkpoint, Progress, ReplicationJob, type Sides, unreachable } from "./replication-job.ts";
 import { Place, remoteOf, shown } from "./replication-place.ts";
-import { type ReplicationSide, replicationSide } from "./replication-side.ts";
+import { batchSize, type ReplicationSide, replicationSide } from "./replication-side.ts";
 
 /** https://docs.couchdb.org/en/stable/api/server/common.html#replicate */
 export const ReplicationRequest = z.object({

@@ -11,14 +11,18 @@ const notAsked = names(
 );
 const notAnswered = names("connection keep-alive transfer-encoding set-cookie www-authenticate trailer");
 
-/** The head for the server behind. `body`: what there is of it already; null: it comes as it comes. */
+/**
+ * The head for the server behind. `body`: what there is of it already; null: it comes as it comes. `mayCompress`: the answer
+ * may come compressed, if the app takes that.
+ */
 export function outgoingHeaders(
   { rawHeaders, headers, method }: IncomingMessage,
   own: { authorization: string; host: string },
   body: Buffer | null,
+  mayCompress: boolean,
 ): string[] {
   const sent = ["host", own.host, "authorization", own.authorization];
-  copy(rawHeaders, sent, (name) => !notAsked.has(name));
+  copy(rawHeaders, sent, (name) => !notAsked.has(name) && (mayCompress || name !== "accept-encoding"));
   const length = body === null ? headers["content-length"] : String(body.length);
   if (length === undefined) sent.push("transfer-encoding", "chunked");
   else if (length !== "0" || method !== "GET") sent.push("content-length", length);
