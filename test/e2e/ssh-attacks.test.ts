@@ -18,6 +18,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
+import { freePort } from "../support/free-port.ts";
 import { fixture, repository } from "../support/maestro.ts";
 import { SshWorld } from "../support/ssh-world.ts";
 import { type Developer, runProgram } from "../support/sshd.ts";
@@ -132,7 +133,18 @@ describe("the key of a developer", () => {
       stderr: expect.stringContaining("remote port forwarding failed"),
     });
 
-    const words = ["-F", alice.config, "-p", String(world.sshd.port), "-L", `${near}:${rpc}`, "-N", "-v"];
+    const words = [
+      "-F",
+      alice.config,
+      "-p",
+      String(world.sshd.port),
+      "-L",
+      `${near}:${rpc}`,
+      "-D",
+      `127.0.0.1:${await freePort()}`,
+      "-N",
+      "-v",
+    ];
     const tunnel = spawn("ssh", [...words, `${world.user}@127.0.0.1`], {
       stdio: ["ignore", "ignore", "pipe"],
     });

@@ -19,8 +19,6 @@ export class Exchange {
   readonly limits: Limits;
   /** Settled before a route's handler runs. */
   user: User = { name: "", roles: [] };
-  /** The client is gone, or has its whole answer. */
-  isOver = false;
   #gone: AbortController | null = null;
   #held = 0;
 
@@ -33,13 +31,17 @@ export class Exchange {
     this.query = new URLSearchParams(mark < 0 ? "" : url.slice(mark + 1));
     response.once("close", () => {
       bodiesBytes -= this.#held;
-      this.isOver = true;
       this.#gone?.abort();
     });
   }
 
   get method(): string {
     return this.request.method ?? "GET";
+  }
+
+  /** The client is gone, or has its whole answer. */
+  get isOver(): boolean {
+    return this.response.closed;
   }
 
   /** Aborted when it is over. Made for those who ask: most requests are over sooner than a signal is made and aborted. */

@@ -67,8 +67,6 @@ export class KeptRequest {
   }
 }
 
-const nothing = { path: [], search: "" };
-
 /**
  * Null for what has to be refused, or whose answer has to be changed: the general path looks at it again, and decides for
  * itself.
@@ -80,7 +78,9 @@ export function keep(
   entrance: Entrance,
 ): KeptRequest | null {
   const target = head.target(bytes);
-  const { path, search } = readTarget(target) ?? nothing;
+  const asked = readTarget(target);
+  if (!asked) return null;
+  const { path, search } = asked;
   if (path.length < 2 || path[1] === "_changes" || leadsOut(path)) return null;
   const home = authenticate(credentials, entrance);
   if (home === null || home.account.app !== path[0]) return null;

@@ -9,9 +9,11 @@ const marks: Record<Side, string> = { local: "l", remote: "r" };
 
 export const markSequence = (side: Side, seq: string) => `${marks[side]}~${seq}`;
 
+const unquoted = (text: string) => text.replace(/^"(.*)"$/s, "$1");
+
 /** A sequence as an app gives it back. One without a mark comes from a time when there was one home only. */
 export function readSequence(text: string): { side: Side | null; seq: string } {
-  const plain = text.replace(/^"(.*)"$/s, "$1");
+  const plain = unquoted(text);
   if (plain === "0" || plain === "now") return { side: null, seq: plain };
   const match = /^([lr])~(.*)$/s.exec(plain);
   if (!match) return { side: "local", seq: plain };
@@ -26,7 +28,7 @@ const inEvent = /^(id: ?)(.*)$/;
 export function markFeed(side: Side, onSequence: (marked: string) => void = () => {}): Transform {
   let rest = "";
   const mark = (_: string, before: string, seq: string) => {
-    const marked = markSequence(side, seq.replace(/^"(.*)"$/s, "$1"));
+    const marked = markSequence(side, unquoted(seq));
     onSequence(marked);
     return `${before}${before.startsWith("id") ? marked : JSON.stringify(marked)}`;
   };
@@ -58,7 +60,7 @@ export function markUpdateSequence(side: Side, json: string): string {
   const rows = json.indexOf(beforeRows);
   const head = rows < 0 ? json : json.slice(0, rows);
   const mark = (_: string, name: string, seq: string) =>
-    `${name}${JSON.stringify(markSequence(side, seq.replace(/^"(.*)"$/s, "$1")))}`;
+    `${name}${JSON.stringify(markSequence(side, unquoted(seq)))}`;
   return head.replace(inDocument, mark) + json.slice(head.length);
 }
 
