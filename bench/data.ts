@@ -5,55 +5,17 @@
  */
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { Agent, request } from "node:http";
 import { basic, TestDatabase } from "../test/support/data.ts";
 import { TestEndpoint } from "../test/support/data-endpoint.ts";
 import { failoverStory } from "../test/support/failover-story.ts";
-import { cpuMs } from "./support/cpu.ts";
-import { installNeighbours } from "./support/packages.ts";
-import { startNginx } from "./support/proxies.ts";
+import { type DataServer, timed } from "./support/data-server.ts";
+import { addedToRead } from "./support/in-between.ts";
 import { machine, median, quantile, table } from "./support/table.ts";
-
-/** `at`: as Node's `request` takes it. */
-type Server = {
-  name: string;
-  at: { host: string; port: number } | { socketPath: string };
-  authorization: string;
-  database: string;
-};
-
-const agent = new Agent({ keepAlive: true, maxSockets: 64 });
-
-/** The time from a request to the end of its answer, ms. */
-async function timed(server: Server, method: string, path: string, body = ""): Promise<number> {
-  const { promise, resolve, reject } = Promise.withResolvers<number>();
-  const began = performance.now();
-  const headers = {
-    authorization: server.authorization,
-    "content-type": "application/json",
-    "content-length": Buffer.byteLength(body),
-  };
-  const options = {
-    agent,
-    ...server.at,
-    method,
-    path: `/${server.database}${path}`,
-    headers,
-  };
-  const sent = request(options, (response) => {
-    response.resume().once("end", () => {
-      if ((response.statusCode ?? 500) >= 400) reject(new Error(`${method} ${path}: ${response.statusCode}`));
-      else resolve(performance.now() - began);
-    });
-  });
-  sent.once("error", reject).end(body);
-  return promise;
-}
 
 type Load = {
   count: number;
   connections: number;
-  once(server: Server, n: number): Promise<number>;
+  once(server: DataServer, n: number): Promise<number>;
   documents: number;
 };
 const text = "x".repeat(300);
@@ -97,7 +59,7 @@ const loads: Record<string, Load> = {
 
 type Result = { perSecond: number; medianMs: number; tailMs: number };
 
-async function run(server: Server, { count, connections, documents, once }: Load): Promise<Result> {
+async function run(server: DataServer, { count, connections, documents, once }: Load): Promise<Result> {
   const times: number[] = [];
   let next = 0;
   const began = performance.now();
@@ -112,64 +74,12 @@ async function run(server: Server, { count, connections, documents, once }: Load
   return { perSecond: (count * documents) / seconds, medianMs: median(times), tailMs: quantile(times, 0.99) };
 }
 
-const reads = 5000;
-/** Before the first figure: some 10,000 reads are needed until V8 has compiled for good what the endpoint does, ms. */
-const warmMs = 10_000;
-
-/** What reads took by each way, ms. They take turns: what the machine does in between is in all of them. */
-async function readsInTurn(ways: readonly Server[], goesOn: (n: number) => boolean): Promise<number[][]> {
-  const times = ways.map((): number[] => []);
-  for (let n = 0; goesOn(n); n += 1) {
-    for (const [index, way] of ways.entries()) times[index]?.push(await timed(way, "GET", `/one-${n % 500}`));
-  }
-  return times;
-}
-
-/**
- * What is in between adds to a read: nothing, the endpoint, an nginx. All of them ask one database process, the one behind
- * the endpoint: of two the one that is asked more often is warmer, and answers sooner.
- */
-async function measureAdded(endpoint: TestEndpoint, through: Server): Promise<void> {
-  const socketPath = endpoint.local.socket ?? "";
-  const straight: Server = { ...through, name: "straight", at: { socketPath } };
-  const nginx = (await installNeighbours(["nginx"])).has("nginx")
-    ? await startNginx(endpoint.directory, `unix:${socketPath}`)
-    : null;
-  try {
-    const ways = [
-      { server: straight, pid: endpoint.local.pid },
-      { server: through, pid: endpoint.pid },
-    ];
-    if (nginx) {
-      const server = { ...through, name: "through an nginx", at: { host: "127.0.0.1", port: nginx.port } };
-      ways.push({ server, pid: nginx.pid });
-    }
-    const servers = ways.map(({ server }) => server);
-    const warmAt = performance.now() + warmMs;
-    await readsInTurn(servers, () => performance.now() < warmAt);
-    const before = await Promise.all(ways.map(({ pid }) => cpuMs(pid)));
-    const medians = (await readsInTurn(servers, (n) => n < reads)).map(median);
-    const after = await Promise.all(ways.map(({ pid }) => cpuMs(pid)));
-    const rows = ways.map(({ server }, index) => {
-      const [ms = Number.NaN, cpu = Number.NaN] = [
-        medians[index],
-        (after[index] ?? 0) - (before[index] ?? 0),
-      ];
-      const added = index === 0 ? "" : (ms - (medians[0] ?? Number.NaN)).toFixed(3);
-      // The database has answered all of them.
-      const each = cpu / (index === 0 ? reads * ways.length : reads);
-      return [server.name, ms.toFixed(3), added, each.toFixed(3)];
-    });
-    console.log(
-      `\n${table(["a read, one at a time, in turn", "median ms", "added ms", "processor ms"], rows)}\n`,
-    );
-  } finally {
-    await nginx?.end();
-  }
-}
-
 /** From the acknowledgement of a write to the moment at which the other home's feed shows it, ms. */
-async function replicationDelays(endpoint: TestEndpoint, through: Server, count: number): Promise<number[]> {
+async function replicationDelays(
+  endpoint: TestEndpoint,
+  through: DataServer,
+  count: number,
+): Promise<number[]> {
   const delays: number[] = [];
   for (let n = 0; n < count; n += 1) {
     const since = (await endpoint.remote.ask("GET", `/${through.database}`)).json().update_seq;
@@ -188,7 +98,7 @@ function memoryOf(pid: number): string {
   return `${figure("Rss").toFixed(0)} (${figure("Pss").toFixed(0)} its share)`;
 }
 
-async function overCouch(url: string): Promise<Server> {
+async function overCouch(url: string): Promise<DataServer> {
   const { hostname, port, username, password } = new URL(url);
   const authorization = basic(decodeURIComponent(username), decodeURIComponent(password));
   const server = {
@@ -218,7 +128,7 @@ async function measure(): Promise<void> {
   await using endpoint = await TestEndpoint.start();
   const app = await endpoint.app("bench");
   await straightDatabase.ask("PUT", "/bench");
-  const at = (name: string, port: number, user: string, password: string): Server => ({
+  const at = (name: string, port: number, user: string, password: string): DataServer => ({
     name,
     at: { host: "127.0.0.1", port },
     authorization: basic(user, password),
@@ -242,7 +152,7 @@ async function measure(): Promise<void> {
   console.log(table(["", "documents/s", "median ms", "99 % ms"], rows));
   if (!couchUrl) console.log("\nNo CouchDB was measured beside it: COUCH_URL is not set.");
 
-  await measureAdded(endpoint, through);
+  console.log(`\n${await addedToRead(endpoint, through)}\n`);
 
   const replicated = await endpoint.app("delays", { replicated: true });
   await replicated.ask("GET", "");
@@ -250,7 +160,7 @@ async function measure(): Promise<void> {
     "delays",
     ({ directions }) => directions.length === 2 && directions.every(({ state }) => state === "idle"),
   );
-  const target: Server = {
+  const target: DataServer = {
     ...at("", endpoint.port, "delays", replicated.account.password),
     database: "delays",
   };
